@@ -1,0 +1,45 @@
+// Content hashes: cache keys, fingerprints, routing. XXH3 of 128 bits (xxHash specification 0.8), which is
+// fast and stable across machines, and not meant against somebody who wants two texts to collide.
+
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace tandem {
+
+struct Hash128 {
+  std::array<uint8_t, 16> bytes{};  // canonical (big-endian) form, the same on every machine
+
+  auto operator<=>(const Hash128&) const = default;
+  std::string to_hex() const;
+  uint64_t low64() const;
+};
+
+Hash128 hash128(std::string_view data);
+
+// A hash over fields, each prefixed with its length, so that ("ab", "c") and ("a", "bc") differ.
+// One thread. Use: HashBuilder().add("v1").add(text).add(uint64_t{7}).finish()
+class HashBuilder {
+ public:
+  HashBuilder();
+  ~HashBuilder();
+  HashBuilder(const HashBuilder&) = delete;
+  HashBuilder& operator=(const HashBuilder&) = delete;
+
+  HashBuilder& add(std::string_view field);
+  HashBuilder& add(uint64_t number);
+  HashBuilder& add(double number);
+  HashBuilder& add_bytes(const void* data, size_t n_bytes);
+  Hash128 finish() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,36 @@
+// Messages to frames and back. A message is three frames (README.md beside this file):
+//
+//   head      2 bytes: protocol version, kind
+//   envelope  msgpack array of the message's fields in order; payloads are there by their size only
+//   payload   the payloads of all items, one after the other; empty if the kind has none
+//
+// Pure; safe from any thread. Nothing read from outside can make it allocate more than a small multiple of
+// the frames' own size.
+
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "shared/base/result.h"
+#include "shared/protocol/messages.h"
+
+namespace tandem {
+
+struct Frames {
+  std::string head;
+  std::string envelope;
+  std::string payload;
+};
+
+Frames encode(const Message& message);
+
+// kInvalid: what was expected and found, with the field's name. kUnsupported: another protocol version.
+// kTooLong: a limit of shared/base/limits.h, named.
+Result<Message> decode(std::string_view head, std::string_view envelope, std::string_view payload);
+
+// "submit", "accepted", ...: for logs and errors.
+std::string_view kind_name(const Message& message);
+
+}  // namespace tandem

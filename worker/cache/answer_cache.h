@@ -1,0 +1,66 @@
+// Finished answers by exact key, in one LMDB environment shared by all workers of the host.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "shared/base/clock.h"
+#include "shared/base/hash.h"
+#include "shared/base/result.h"
+#include "shared/protocol/job.h"
+#include "worker/tasks/prompt.h"
+#include "worker/tasks/task.h"
+
+namespace tandem {
+
+// Everything that changes the answer, and nothing else: model and tokenizer fingerprint, task fingerprint,
+// the prompt's tokens, the decoding settings in force, the namespace.
+struct AnswerKeyParts {
+  std::string model_fingerprint;
+  std::string tokenizer_fingerprint;
+  const Task* task = nullptr;
+  const engine::Tokens* prompt = nullptr;
+  const DecodeSettings* decode = nullptr;
+  std::string cache_namespace;
+};
+Hash128 answer_key(const AnswerKeyParts& parts);
+
+// Only good answers are worth keeping: no error, not cut off by a limit ("length"), no repetition, not
+// unparsed.
+bool worth_caching(const TaskResult& result);
+
+struct AnswerCacheOptions {
+  std::filesystem::path folder;
+  uint64_t bytes_max = 256ull << 20;  // keys, values and bookkeeping; the least recently used go first
+  uint64_t answer_bytes_max = 64u << 10;
+};
+
+struct AnswerCacheStats {
+  uint64_t entries = 0, bytes = 0, hits = 0, misses = 0, stores = 0, evictions = 0, expired = 0;
+};
+
+// Belongs to the frontend thread; any number of processes may have the same folder open. A damaged entry is a
+// miss and is removed. No failure here ever fails a job: errors are for logging.
+class AnswerCache {
+ public:
+  // kIo, kCorrupt with the folder's name.
+  static Result<std::unique_ptr<AnswerCache>> open(const AnswerCacheOptions& options, const Clock& clock);
+  virtual ~AnswerCache() = default;
+
+  // The answer with source kExact, if it is there and not older than its TTL (absolute: a hit does not renew
+  // it).
+  virtual Result<std::optional<TaskResult>> find(const Hash128& key) = 0;
+  // Remembers the answer until flush(); find() sees it at once. Over the limit: the least recently used go.
+  virtual Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl) = 0;
+  // Writes what is pending (answers, and when entries were last used) in one transaction. Called between
+  // jobs.
+  virtual Result<void> flush() = 0;
+  virtual Result<void> clear() = 0;
+  virtual AnswerCacheStats stats() const = 0;
+};
+
+}  // namespace tandem

@@ -1,0 +1,82 @@
+// Keys and values of all tokens in flight, in blocks that sequences can share.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "shared/base/result.h"
+
+namespace tandem::engine {
+
+inline constexpr size_t kBlockTokens = 32;
+
+struct KvShape {
+  size_t n_layers = 0;
+  size_t n_kv_heads = 0;
+  size_t d_head = 0;
+  size_t floats_per_block() const { return n_layers * 2 * n_kv_heads * kBlockTokens * d_head; }
+};
+
+// The blocks of one sequence: block i holds tokens [i * kBlockTokens, (i + 1) * kBlockTokens).
+// Made by KvCache; moved, never copied (KvCache::fork makes a second one). Belongs to the inference thread.
+class KvSequence;
+
+// A fixed pool of reference-counted blocks. One thread (the inference thread) uses it at a time.
+//
+// Layout of a block, all float: for each layer K [n_kv_heads, kBlockTokens, d_head], then V the same. A full
+// block is never written again, so it may be shared; a partly filled one has one owner.
+class KvCache {
+ public:
+  // Reserves (does not touch) n_blocks. kIo when the memory cannot be reserved.
+  static Result<KvCache> create(const KvShape& shape, size_t n_blocks);
+  ~KvCache();
+  KvCache(KvCache&&) noexcept;
+  KvCache& operator=(KvCache&&) noexcept;
+
+  // An empty sequence; holds no block yet.
+  KvSequence make_sequence();
+  // A second sequence that begins with the first `n_tokens` of `from`: full blocks are shared, a partly
+  // filled last one is copied. kFull when there is no block for the copy.
+  Result<KvSequence> fork(const KvSequence& from, size_t n_tokens);
+  // Makes room for `n_tokens` more tokens in `sequence`. kFull leaves it as it was.
+  Result<void> reserve(KvSequence& sequence, size_t n_tokens);
+  // Forgets the last tokens until `n_tokens` are left.
+  void truncate(KvSequence& sequence, size_t n_tokens);
+
+  size_t n_blocks() const;
+  size_t n_blocks_free() const;
+  const KvShape& shape() const;
+
+  // Rows of one block, for the attention kernel: [kBlockTokens, d_head].
+  float* keys(uint32_t block, size_t layer, size_t kv_head);
+  float* values(uint32_t block, size_t layer, size_t kv_head);
+
+ private:
+  friend class KvSequence;
+  struct Pool;
+  explicit KvCache(std::shared_ptr<Pool> pool);
+  std::shared_ptr<Pool> pool_;
+};
+
+class KvSequence {
+ public:
+  KvSequence() = default;  // empty, of no cache
+  ~KvSequence();           // gives its blocks back
+  KvSequence(KvSequence&&) noexcept;
+  KvSequence& operator=(KvSequence&&) noexcept;
+
+  size_t n_tokens() const { return n_tokens_; }  // tokens whose keys and values are there
+  std::span<const uint32_t> blocks() const { return blocks_; }
+
+ private:
+  friend class KvCache;
+  friend class Model;
+  std::shared_ptr<KvCache::Pool> pool_;
+  std::vector<uint32_t> blocks_;
+  size_t n_tokens_ = 0;
+};
+
+}  // namespace tandem::engine

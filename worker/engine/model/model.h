@@ -1,0 +1,77 @@
+// A decoder model: weights from a Hugging Face folder, one forward pass over a ragged batch.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shared/base/result.h"
+#include "worker/engine/kv/kv_cache.h"
+#include "worker/engine/tensor/view.h"
+#include "worker/engine/tokens.h"
+
+namespace tandem::engine {
+
+// From config.json; names as in STYLE.md.
+struct ModelConfig {
+  std::string architecture;  // "Qwen2ForCausalLM"
+  size_t n_layers = 0, d_model = 0, n_heads = 0, n_kv_heads = 0, d_head = 0, d_ff = 0, n_vocab = 0;
+  size_t n_positions_max = 0;
+  double rope_theta = 0, rms_epsilon = 0;
+  bool tied_embedding = false;
+  std::vector<TokenId> end_tokens;  // from generation_config.json, else config.json
+};
+
+// The tokens of one sequence in this step: a piece of its prompt, or the token drawn last. They continue
+// `kv`, which must have room (KvCache::reserve); its n_tokens() grows by tokens.size().
+struct BatchRow {
+  KvSequence* kv = nullptr;
+  std::span<const TokenId> tokens;  // at least one
+  size_t n_logits = 1;              // logits of the last n_logits tokens are wanted; 0..tokens.size()
+};
+
+// Logits of a step, in the order of the batch's rows and, within a row, of its tokens.
+struct Logits {
+  std::vector<float> values;  // [n, n_vocab]
+  size_t n_vocab = 0;
+  size_t size() const { return n_vocab == 0 ? 0 : values.size() / n_vocab; }
+  std::span<float> operator[](size_t i) { return {values.data() + i * n_vocab, n_vocab}; }
+};
+
+struct ModelOptions {
+  size_t n_threads = 0;  // 0: one for each core this process may use
+};
+
+// Weights are immutable and shared; forward() belongs to one thread at a time (the inference thread; it uses
+// a pool of n_threads inside).
+class Model {
+ public:
+  // kNotFound, kCorrupt (a truncated or inconsistent file: says which tensor, shape, type was expected and
+  // found), kUnsupported (another architecture: says which are supported), each with the path.
+  static Result<std::unique_ptr<Model>> load(const std::filesystem::path& folder,
+                                             const ModelOptions& options);
+  virtual ~Model() = default;
+
+  virtual const ModelConfig& config() const = 0;
+  // Hash over config and the weights' names, shapes, types and bytes' fingerprint, and the compute type; hex.
+  virtual const std::string& fingerprint() const = 0;
+  KvShape kv_shape() const;
+
+  // One step. Rows are independent: each gets what it would get alone (bit for bit is the next engine
+  // issue; within the golden tolerance now). Token ids out of range and missing room are bugs and abort.
+  virtual void forward(std::span<const BatchRow> batch, KvCache& kv, Logits& logits) = 0;
+
+  // For tests and embedders: the same, and the hidden states of the rows' tokens after each layer
+  // [n_layers + 1][n_tokens, d_model]; the last is after the final norm.
+  virtual void forward_with_hidden(std::span<const BatchRow> batch, KvCache& kv, Logits& logits,
+                                   std::vector<std::vector<float>>& hidden) = 0;
+
+ protected:
+  static void advance(KvSequence& sequence, size_t n_tokens);
+};
+
+}  // namespace tandem::engine

@@ -1,0 +1,64 @@
+// The inference thread: takes sequences in, gives deltas and finished sequences out. It knows tokens and
+// stop strings, but nothing of jobs, tasks or sockets.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "shared/base/clock.h"
+#include "shared/base/inbox.h"
+#include "shared/base/result.h"
+#include "worker/engine/model/model.h"
+#include "worker/engine/sampler/sampler.h"
+#include "worker/engine/tokenizer/tokenizer.h"
+
+namespace tandem {
+
+// Logits after the prompt followed by each of `paths` (an empty path: right after the prompt). Restricted to
+// what is asked for: values for `wanted[i]` tokens after path i.
+struct ScoreWork {
+  std::vector<engine::Tokens> paths;
+  std::vector<engine::Tokens> wanted;
+};
+struct DecodeWork {
+  engine::SamplerSettings sampler;
+  uint32_t tokens_max = 0;
+  std::vector<std::string> stop;
+  bool stream = false;  // send deltas
+};
+
+using SequenceId = uint64_t;  // the frontend's number
+
+struct SequenceRequest {
+  SequenceId id = 0;
+  engine::Tokens prompt;
+  std::variant<ScoreWork, DecodeWork> work;
+  TimePoint arrived;
+};
+struct CancelSequence {
+  SequenceId id = 0;
+};
+using ToInference = std::variant<SequenceRequest, CancelSequence>;
+
+struct SequenceDelta {
+  SequenceId id = 0;
+  std::string text;
+};
+struct SequenceDone {
+  SequenceId id = 0;
+  std::vector<std::vector<float>> scores;  // of ScoreWork: [path][wanted token], raw logits
+  std::string text;                        // of DecodeWork
+  std::string finish_reason;               // "stop", "length", "repetition", "cancelled"
+  uint32_t prompt_tokens = 0, cached_tokens = 0, computed_tokens = 0, completion_tokens = 0;
+  uint32_t batch_size = 0;  // sequences in the step that finished it
+  Duration queued{}, prefill{}, decode{};
+  Error error;  // text not empty: it could not run (too long for the KV cache, ...)
+};
+using FromInference = std::variant<SequenceDelta, SequenceDone>;
+
+}  // namespace tandem

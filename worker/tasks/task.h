@@ -1,0 +1,83 @@
+// A task: a prompt, an answer shape, decoding settings and a cache policy, as its TOML file says. The format
+// is described in configs/tasks/README.md. Plain data, immutable after loading.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shared/base/clock.h"
+#include "shared/base/result.h"
+#include "worker/engine/sampler/sampler.h"
+
+namespace tandem {
+
+// `say` is what the model answers; `id` is what users get.
+struct Label {
+  std::string id;
+  std::string say;
+  std::string display;
+  std::vector<std::string> aliases;  // further spellings, for generated answers: "pos", "正面"
+};
+
+struct Variable {
+  std::optional<std::string> default_value;  // none: the job must give it
+  std::vector<std::string> choices;          // empty: any
+  size_t chars_max = 200;
+};
+
+enum class TooLong : uint8_t { kError, kCutHead, kCutTail, kCutMiddle };
+enum class AnswerKind : uint8_t { kLabel, kText };
+enum class LabelMethod : uint8_t { kScore, kGenerate };
+
+struct Task {
+  std::string name;  // file name without .toml
+  uint32_t version = 1;
+  std::string description;
+
+  // Prompt. `{text}` and `{variable}` in `system` and `user` are replaced; "{{" and "}}" are braces.
+  std::string system;
+  std::string user = "{text}";
+  std::vector<std::pair<std::string, std::string>> examples;  // user, assistant
+  uint32_t history_turns_max = 0;
+  std::map<std::string, Variable> variables;
+
+  uint32_t input_tokens_max = 1024;  // of the user's text
+  TooLong too_long = TooLong::kError;
+
+  AnswerKind answer = AnswerKind::kText;
+  LabelMethod method = LabelMethod::kScore;
+  std::vector<Label> labels;
+  double margin_min = 0;  // below: abstain
+
+  uint32_t tokens_max = 128;
+  std::vector<std::string> stop;
+  engine::SamplerSettings sampler;
+
+  bool cache_exact = true;
+  std::chrono::seconds cache_ttl{0};  // 0: for ever
+
+  std::string fingerprint;  // hash of all of the above that changes an answer, hex
+};
+
+// All tasks of a folder. Immutable and shared: a reload makes a new one.
+class TaskBook {
+ public:
+  // Reads every *.toml in `folder`. All mistakes of all files in one error, each with file and line. An empty
+  // folder is an error.
+  static Result<std::shared_ptr<const TaskBook>> load(const std::filesystem::path& folder);
+
+  // kNotFound lists the tasks there are and the nearest name.
+  Result<const Task*> find(const std::string& name) const;
+  const std::map<std::string, Task>& tasks() const { return tasks_; }
+
+ private:
+  std::map<std::string, Task> tasks_;
+};
+
+}  // namespace tandem
