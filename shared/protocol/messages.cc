@@ -1,0 +1,21 @@
+#include "shared/protocol/messages.h"
+
+namespace tandem {
+
+std::string_view to_string(JobState state) {
+  switch (state) {
+    case JobState::kUnknown:
+      return "unknown";
+    case JobState::kReady:
+      return "ready";
+    case JobState::kLeased:
+      return "leased";
+    case JobState::kDone:
+      return "done";
+    case JobState::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+}  // namespace tandem
