@@ -23,6 +23,7 @@ struct ModelConfig {
   size_t n_positions_max = 0;
   double rope_theta = 0, rms_epsilon = 0;
   bool tied_embedding = false;
+  bool attention_bias = false;      // as config.json has it; Qwen2 has biases on q, k, v without saying so
   std::vector<TokenId> end_tokens;  // from generation_config.json, else config.json
 };
 
@@ -54,10 +55,10 @@ class Model {
   // found), kUnsupported (another architecture: says which are supported), each with the path.
   static Result<std::unique_ptr<Model>> load(const std::filesystem::path& folder,
                                              const ModelOptions& options);
-  virtual ~Model() = default;
+  virtual ~Model();
 
   virtual const ModelConfig& config() const = 0;
-  // Hash over config and the weights' names, shapes, types and bytes' fingerprint, and the compute type; hex.
+  // What the answers depend on, as a hash in hex; see fingerprint.h for what it covers.
   virtual const std::string& fingerprint() const = 0;
   KvShape kv_shape() const;
 

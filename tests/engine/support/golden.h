@@ -1,0 +1,75 @@
+// The recorded outputs in tests/data/golden: what the official implementation computes from the tiny models.
+
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "worker/engine/model/model.h"
+#include "worker/engine/tokens.h"
+
+namespace tandem::testing {
+
+struct GoldenArray {
+  std::vector<uint64_t> shape;
+  std::vector<float> values;
+};
+
+struct GoldenCase {
+  std::string name;
+  engine::Tokens tokens;
+  engine::Tokens greedy_32;
+  std::vector<double> greedy_margins;
+  std::vector<size_t> sel_positions;
+};
+
+// Tests run in tests/, so that this is a relative path.
+inline constexpr char kGoldenModels[] = "data/golden/models/";
+
+class Golden {
+ public:
+  // Of "qwen2-gqa" and so on. A test without its data is a broken checkout: aborts.
+  static Golden load(const std::string& model);
+
+  const std::vector<GoldenCase>& cases() const { return cases_; }
+  const GoldenCase& find(const std::string& name) const;
+  bool has(const std::string& array) const { return arrays_.contains(array); }
+  const GoldenArray& array(const std::string& name) const;
+
+ private:
+  std::vector<GoldenCase> cases_;
+  std::map<std::string, GoldenArray> arrays_;
+};
+
+// All arrays of a safetensors file of F32 tensors.
+std::map<std::string, GoldenArray> load_arrays(const std::string& path);
+
+// Largest error and rms error over the standard deviation of the reference.
+struct Difference {
+  double max_abs = 0, nrms = 0;
+};
+Difference compare(std::span<const float> found, std::span<const float> expected);
+
+// Within the README's tolerance for float arithmetic: |error| <= 5e-4 and nrms <= 2e-5.
+#define EXPECT_GOLDEN(found, expected)                                           \
+  do {                                                                           \
+    const auto golden_difference_ = ::tandem::testing::compare(found, expected); \
+    EXPECT_LE(golden_difference_.max_abs, 5e-4);                                 \
+    EXPECT_LE(golden_difference_.nrms, 2e-5);                                    \
+  } while (false)
+
+// The value of a Result that must be there; aborts with its error otherwise.
+template <typename T>
+T must(Result<T> result) {
+  if (!result) {
+    std::fprintf(stderr, "test data or set-up failed: %s\n", result.error().text.c_str());
+    std::abort();
+  }
+  return std::move(*result);
+}
+
+}  // namespace tandem::testing

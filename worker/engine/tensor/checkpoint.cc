@@ -1,0 +1,104 @@
+#include "worker/engine/tensor/checkpoint.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace tandem::engine {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr char kSingleFile[] = "model.safetensors";
+constexpr char kIndexFile[] = "model.safetensors.index.json";
+constexpr size_t kIndexBytesMax = 64u << 20;
+constexpr size_t kShardsMax = 1000;
+
+// Tensor name -> file name.
+using WeightMap = std::map<std::string, std::string>;
+
+Result<WeightMap> read_index(const std::filesystem::path& path) {
+  TANDEM_ASSIGN(const std::string text, read_file(path, kIndexBytesMax));
+  const Json index = Json::parse(text, nullptr, false);
+  const auto corrupt = [&](const std::string& what) {
+    return fail(ErrorCode::kCorrupt, path.string() + ": " + what);
+  };
+  if (index.is_discarded()) return corrupt("expected JSON, found something else (is the file cut off?)");
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    return corrupt("expected an object with 'weight_map', an object, found none");
+  }
+  WeightMap map;
+  for (const auto& [name, file] : index["weight_map"].items()) {
+    if (!file.is_string())
+      return corrupt("tensor '" + name + "': expected a file name, found " + file.dump());
+    const std::string file_name = file.get<std::string>();
+    if (file_name.empty() || std::filesystem::path(file_name).filename() != file_name || file_name == "..") {
+      return corrupt("tensor '" + name + "': expected the name of a file in this folder, found '" +
+                     file_name + "'");
+    }
+    map.emplace(name, file_name);
+  }
+  return map;
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
+  Checkpoint checkpoint;
+  checkpoint.folder_ = folder;
+  std::error_code ignored;
+  if (std::filesystem::exists(folder / kSingleFile, ignored)) {
+    TANDEM_TRY(checkpoint.add_file(folder / kSingleFile));
+    return checkpoint;
+  }
+  const std::filesystem::path index = folder / kIndexFile;
+  if (!std::filesystem::exists(index, ignored)) {
+    return fail(ErrorCode::kNotFound,
+                folder.string() + ": expected " + kSingleFile + " or " + kIndexFile + ", found neither");
+  }
+  TANDEM_ASSIGN(const WeightMap map, read_index(index));
+  std::set<std::string> files;
+  for (const auto& [name, file] : map) files.insert(file);
+  if (files.size() > kShardsMax) {
+    return fail(ErrorCode::kCorrupt, index.string() + ": expected at most " + std::to_string(kShardsMax) +
+                                         " files, found " + std::to_string(files.size()));
+  }
+  for (const std::string& file : files) {
+    if (auto added = checkpoint.add_file(folder / file); !added) {
+      if (added.error().code != ErrorCode::kNotFound) return fail(added.error());
+      return fail_in(index.string() + " names a file that is missing", added.error());
+    }
+  }
+  for (const auto& [name, file] : map) {
+    const Entry* entry = checkpoint.find(name);
+    if (entry == nullptr || entry->file->filename() != file) {
+      return fail(ErrorCode::kCorrupt,
+                  index.string() + ": expected tensor '" + name + "' in " + file + ", found it " +
+                      (entry == nullptr ? "nowhere" : "in " + entry->file->filename().string()));
+    }
+  }
+  return checkpoint;
+}
+
+Result<void> Checkpoint::add_file(const std::filesystem::path& path) {
+  TANDEM_ASSIGN(MappedFile mapped, MappedFile::open(path));
+  files_.push_back(std::make_unique<MappedFile>(std::move(mapped)));
+  const MappedFile& file = *files_.back();
+  auto tensors = parse_safetensors(file.bytes());
+  if (!tensors) return fail_in(path.string(), tensors.error());
+  for (StoredTensor& tensor : *tensors) {
+    const std::string name = tensor.name;
+    const auto [at, is_new] = tensors_.emplace(name, Entry{std::move(tensor), &file.path()});
+    if (!is_new) {
+      return fail(ErrorCode::kCorrupt, path.string() + ": expected tensor '" + name + "' once, found it in " +
+                                           at->second.file->filename().string() + ", too");
+    }
+  }
+  return {};
+}
+
+const Checkpoint::Entry* Checkpoint::find(std::string_view name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? nullptr : &found->second;
+}
+
+}  // namespace tandem::engine

@@ -1,0 +1,92 @@
+#include "worker/engine/tensor/element_type.h"
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "shared/base/assert.h"
+
+namespace tandem::engine {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "safetensors are little-endian, and so is this reader");
+
+uint16_t load_u16(const std::byte* stored, size_t i) {
+  uint16_t bits = 0;
+  std::memcpy(&bits, stored + i * 2, 2);
+  return bits;
+}
+
+}  // namespace
+
+ElementType element_type_from(std::string_view name) {
+  if (name == "F32") return ElementType::kF32;
+  if (name == "F16") return ElementType::kF16;
+  if (name == "BF16") return ElementType::kBf16;
+  return ElementType::kOther;
+}
+
+size_t element_bytes(std::string_view name) {
+  static constexpr std::array<std::pair<std::string_view, size_t>, 15> kBytes{{{"F32", 4},
+                                                                               {"F16", 2},
+                                                                               {"BF16", 2},
+                                                                               {"F64", 8},
+                                                                               {"BOOL", 1},
+                                                                               {"U8", 1},
+                                                                               {"I8", 1},
+                                                                               {"F8_E5M2", 1},
+                                                                               {"F8_E4M3", 1},
+                                                                               {"U16", 2},
+                                                                               {"I16", 2},
+                                                                               {"U32", 4},
+                                                                               {"I32", 4},
+                                                                               {"U64", 8},
+                                                                               {"I64", 8}}};
+  for (const auto& [known, n_bytes] : kBytes) {
+    if (known == name) return n_bytes;
+  }
+  return 0;
+}
+
+float widen_bf16(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+float widen_f16(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
+  const uint32_t exponent = (bits >> 10) & 0x1fu;
+  const uint32_t fraction = bits & 0x3ffu;
+  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
+  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24, which a float holds exactly
+    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
+    return sign == 0 ? magnitude : -magnitude;
+  }
+  return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+void widen(ElementType type, const std::byte* stored, std::span<float> out) {
+  switch (type) {
+    case ElementType::kF32:
+      std::memcpy(out.data(), stored, out.size_bytes());
+      return;
+    case ElementType::kF16:
+      for (size_t i = 0; i < out.size(); ++i) out[i] = widen_f16(load_u16(stored, i));
+      return;
+    case ElementType::kBf16:
+      for (size_t i = 0; i < out.size(); ++i) out[i] = widen_bf16(load_u16(stored, i));
+      return;
+    case ElementType::kOther:
+      break;
+  }
+  TANDEM_ASSERT(false, "only float types are widened");
+}
+
+uint16_t narrow_bf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);  // a quiet NaN
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+}  // namespace tandem::engine

@@ -1,0 +1,31 @@
+// How the numbers of a stored tensor are written, and the way from there to float.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace tandem::engine {
+
+// The types that weights may have. Other types may be in a file; nothing asks for them.
+enum class ElementType : uint8_t { kF32, kF16, kBf16, kOther };
+
+// "F32", "F16", "BF16" as safetensors spells them; kOther for everything else.
+ElementType element_type_from(std::string_view name);
+
+// Bytes of one element by the safetensors name of its type; 0 for a name that is not known.
+size_t element_bytes(std::string_view name);
+
+// bf16 is the upper half of a float; f16 is IEEE 754 binary16 (subnormals, infinities and NaN kept). Exact.
+float widen_bf16(uint16_t bits);
+float widen_f16(uint16_t bits);
+
+// Writes out.size() elements from `stored` (little-endian, any alignment), exactly. `type` is not kOther.
+void widen(ElementType type, const std::byte* stored, std::span<float> out);
+
+// The nearest bf16 (ties to even), as checkpoints are written; NaN stays NaN.
+uint16_t narrow_bf16(float value);
+
+}  // namespace tandem::engine
