@@ -1,0 +1,28 @@
+// The ZeroMQ context of a process: its input and output threads.
+
+#pragma once
+
+#include <memory>
+
+namespace zmq {
+class context_t;
+}
+
+namespace tandem {
+
+// Outlives every socket made from it. Safe from any thread. The destructor waits for what sockets still had
+// to send, each up to its linger time.
+class NetContext {
+ public:
+  NetContext();
+  ~NetContext();
+  NetContext(const NetContext&) = delete;
+  NetContext& operator=(const NetContext&) = delete;
+
+  zmq::context_t& get() { return *context_; }
+
+ private:
+  std::unique_ptr<zmq::context_t> context_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,168 @@
+#include "shared/net/socket.h"
+
+#include <array>
+#include <cerrno>
+#include <utility>
+#include <zmq.hpp>
+
+#include "shared/net/endpoint.h"
+#include "shared/net/ipc_guard.h"
+
+namespace tandem {
+namespace {
+
+// Above this a frame is handed to ZeroMQ without a copy.
+constexpr size_t kCopyBytesMax = 16 * 1024;
+
+zmq::message_t to_frame(std::string bytes) {
+  if (bytes.size() <= kCopyBytesMax) return zmq::message_t(bytes.data(), bytes.size());
+  auto* kept = new std::string(std::move(bytes));
+  return zmq::message_t(
+      kept->data(), kept->size(), [](void*, void* hint) { delete static_cast<std::string*>(hint); }, kept);
+}
+
+std::string_view view(const zmq::message_t& frame) {
+  return {static_cast<const char*>(frame.data()), frame.size()};
+}
+
+tl::unexpected<Error> fail_at(const std::string& endpoint, const zmq::error_t& error) {
+  const std::string place = "endpoint '" + endpoint + "': ";
+  switch (error.num()) {
+    case EADDRINUSE:
+      return fail(ErrorCode::kExists, place + "expected a free port, found it in use by another program");
+    case EADDRNOTAVAIL:
+    case ENODEV:
+      return fail(ErrorCode::kInvalid, place + "expected an address of this machine, found another");
+    case EINVAL:
+      return fail(ErrorCode::kInvalid, place + "ZeroMQ cannot read this address");
+    default:
+      return fail(ErrorCode::kIo, place + error.what());
+  }
+}
+
+}  // namespace
+
+class Socket::IpcGuard {
+ public:
+  explicit IpcGuard(FileLock lock) : lock_(std::move(lock)) {}
+
+ private:
+  FileLock lock_;
+};
+
+Socket::Socket(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<IpcGuard> guard, std::string endpoint)
+    : guard_(std::move(guard)), socket_(std::move(socket)), endpoint_(std::move(endpoint)) {}
+Socket::Socket(Socket&&) noexcept = default;
+Socket::~Socket() = default;
+
+Socket& Socket::operator=(Socket&& other) noexcept {
+  socket_ = std::move(other.socket_);  // closes the old socket before its guard goes
+  guard_ = std::move(other.guard_);
+  endpoint_ = std::move(other.endpoint_);
+  owner_ = std::move(other.owner_);
+  return *this;
+}
+
+std::unique_ptr<zmq::socket_t> Socket::make(NetContext& context, Type type, const SocketOptions& options,
+                                            bool tcp, bool ipv6) {
+  constexpr std::array kTypes = {zmq::socket_type::dealer, zmq::socket_type::router, zmq::socket_type::push,
+                                 zmq::socket_type::pull,   zmq::socket_type::xpub,   zmq::socket_type::sub};
+  auto socket = std::make_unique<zmq::socket_t>(context.get(), kTypes.at(static_cast<size_t>(type)));
+  socket->set(zmq::sockopt::sndhwm, options.queue_max);
+  socket->set(zmq::sockopt::rcvhwm, options.queue_max);
+  socket->set(zmq::sockopt::maxmsgsize, static_cast<int64_t>(options.message_bytes_max));
+  socket->set(zmq::sockopt::linger, static_cast<int>(options.linger.count()));
+  socket->set(zmq::sockopt::immediate, options.connected_only);
+  socket->set(zmq::sockopt::reconnect_ivl, 50);
+  socket->set(zmq::sockopt::reconnect_ivl_max, 1000);
+  if (type == Type::kRouter) socket->set(zmq::sockopt::router_mandatory, true);
+  if (ipv6) socket->set(zmq::sockopt::ipv6, true);
+  if (tcp) {
+    const int heartbeat_ms = static_cast<int>(options.heartbeat.count());
+    socket->set(zmq::sockopt::heartbeat_ivl, heartbeat_ms);
+    socket->set(zmq::sockopt::heartbeat_timeout, 2 * heartbeat_ms);
+  }
+  return socket;
+}
+
+Result<Socket> Socket::bind(NetContext& context, Type type, const std::string& endpoint,
+                            const SocketOptions& options) try {
+  TANDEM_ASSIGN(Endpoint parsed, parse_endpoint(endpoint));
+  TANDEM_TRY(check_bindable(parsed));
+  if (parsed.host == "localhost") parsed.host = "127.0.0.1";  // ZeroMQ binds to addresses only
+  const bool tcp = parsed.transport == Endpoint::Transport::kTcp;
+  std::unique_ptr<IpcGuard> guard;
+  if (!tcp) {
+    TANDEM_ASSIGN(FileLock lock, guard_ipc_path(parsed.path));
+    guard = std::make_unique<IpcGuard>(std::move(lock));
+  }
+  auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
+  socket->bind(parsed.to_string());
+  std::string bound = socket->get(zmq::sockopt::last_endpoint);
+  return Socket(std::move(socket), std::move(guard), std::move(bound));
+} catch (const zmq::error_t& error) {
+  return fail_at(endpoint, error);
+}
+
+Result<Socket> Socket::connect(NetContext& context, Type type, const std::string& endpoint,
+                               const SocketOptions& options) try {
+  TANDEM_ASSIGN(const Endpoint parsed, parse_endpoint(endpoint));
+  const bool tcp = parsed.transport == Endpoint::Transport::kTcp;
+  if (tcp && parsed.port == 0) {
+    return fail(ErrorCode::kInvalid, "endpoint '" + endpoint + "': expected a port from 1 to 65535, found 0");
+  }
+  auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
+  socket->connect(parsed.to_string());
+  return Socket(std::move(socket), nullptr, parsed.to_string());
+} catch (const zmq::error_t& error) {
+  return fail_at(endpoint, error);
+}
+
+Result<void> Socket::send_message(const std::string* first, const Message& message) try {
+  owner_.check();
+  Frames frames = encode(message);
+  const auto flags = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
+  // Only the first frame can be refused; a message goes whole or not at all.
+  zmq::message_t opening =
+      first != nullptr ? zmq::message_t(first->data(), first->size()) : to_frame(frames.head);
+  if (!socket_->send(opening, flags)) {
+    return fail(ErrorCode::kFull, "endpoint '" + endpoint_ + "': the queue for " +
+                                      std::string(kind_name(message)) + " messages is full");
+  }
+  if (first != nullptr) socket_->send(to_frame(std::move(frames.head)), flags);
+  socket_->send(to_frame(std::move(frames.envelope)), flags);
+  socket_->send(to_frame(std::move(frames.payload)), zmq::send_flags::dontwait);
+  return {};
+} catch (const zmq::error_t& error) {
+  if (error.num() == EHOSTUNREACH) {
+    return fail(ErrorCode::kUnavailable, "endpoint '" + endpoint_ + "': the peer is gone");
+  }
+  return fail(ErrorCode::kIo, "endpoint '" + endpoint_ + "': " + error.what());
+}
+
+std::optional<Result<Message>> Socket::receive_message(std::string* first) try {
+  owner_.check();
+  // All frames are read, so that the next call begins with the next message; those too many are let go.
+  std::array<zmq::message_t, 4> frames;
+  const size_t n_expected = first != nullptr ? 4 : 3;
+  size_t n_frames = 0;
+  for (bool more = true; more; ++n_frames) {
+    zmq::message_t frame;
+    if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+    more = frame.more();
+    if (n_frames < frames.size()) frames[n_frames] = std::move(frame);
+  }
+  if (first != nullptr) *first = frames[0].to_string();
+  if (n_frames != n_expected) {
+    const size_t n_before = first != nullptr ? 1 : 0;
+    return fail(ErrorCode::kInvalid, "expected a message of 3 frames (head, envelope, payload), found " +
+                                         std::to_string(n_frames - n_before));
+  }
+  const size_t at = n_expected - 3;
+  return decode(view(frames[at]), view(frames[at + 1]), view(frames[at + 2]));
+} catch (const zmq::error_t& error) {
+  if (error.num() == EINTR) return std::nullopt;
+  return fail(ErrorCode::kIo, "endpoint '" + endpoint_ + "': " + error.what());
+}
+
+}  // namespace tandem

@@ -1,0 +1,75 @@
+// What all sockets have in common: one owner, one thread, messages in three frames, nothing that waits.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "shared/base/clock.h"
+#include "shared/base/limits.h"
+#include "shared/base/result.h"
+#include "shared/base/thread_owner.h"
+#include "shared/net/context.h"
+#include "shared/protocol/frames.h"
+
+namespace zmq {
+class socket_t;
+}
+
+namespace tandem {
+
+class Waitable;  // shared/net/wait.h
+
+struct SocketOptions {
+  int queue_max = 1000;  // messages that wait in either direction, for each peer
+  size_t message_bytes_max = limits::kMessageBytesMax;  // of one frame; a peer that sends more is cut off
+  milliseconds linger{1000};                            // how long a closed socket still tries to send
+  milliseconds heartbeat{5000};  // on tcp: a peer silent for three of them counts as gone
+  // true: send() is kFull while nobody is connected. false: messages queue for a peer that is still away.
+  bool connected_only = false;
+};
+
+// Belongs to the thread that uses it first; a call from another thread aborts. Closed by its destructor.
+class Socket {
+ public:
+  Socket(Socket&&) noexcept;
+  Socket& operator=(Socket&&) noexcept;
+  ~Socket();
+
+  // Where it is bound or connected; the real port after binding port 0.
+  const std::string& endpoint() const { return endpoint_; }
+
+ protected:
+  enum class Type { kDealer, kRouter, kPush, kPull, kXPub, kSub };
+
+  static Result<Socket> bind(NetContext& context, Type type, const std::string& endpoint,
+                             const SocketOptions& options);
+  static Result<Socket> connect(NetContext& context, Type type, const std::string& endpoint,
+                                const SocketOptions& options);
+
+  // kFull: the queue is at its limit. kUnavailable: no such peer. `first`, if given, goes as a frame before.
+  Result<void> send_message(const std::string* first, const Message& message);
+  // Nothing when no message waits. `first`, if given, receives the frame before the message.
+  std::optional<Result<Message>> receive_message(std::string* first);
+  zmq::socket_t& socket() {
+    owner_.check();
+    return *socket_;
+  }
+
+ private:
+  friend bool wait(std::span<const Waitable> what, Duration time);
+  class IpcGuard;
+
+  Socket(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<IpcGuard> guard, std::string endpoint);
+  static std::unique_ptr<zmq::socket_t> make(NetContext& context, Type type, const SocketOptions& options,
+                                             bool tcp, bool ipv6);
+
+  std::unique_ptr<IpcGuard> guard_;  // outlives the socket
+  std::unique_ptr<zmq::socket_t> socket_;
+  std::string endpoint_;
+  ThreadOwner owner_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,106 @@
+// The sockets between client, broker and worker (DESIGN, "Wire"). None of their functions waits: wait.h does.
+//
+// receive() gives nothing when no message waits. A message that cannot be read is an Error in its place
+// (kInvalid, kTooLong or kUnsupported), for the log or to be answered with Refused; the next one is not
+// affected.
+//
+// open errors: kInvalid for an address that is none (or that may not be bound, see endpoint.h), kExists for
+// one that another program has, kNotFound for an ipc path in a folder that is missing, kIo else. A connected
+// peer need not be there yet: it is looked for again every 50 ms to 1 s, for ever.
+
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "shared/net/socket.h"
+
+namespace tandem {
+
+// A client or worker's side of a conversation with the broker.
+class DealerSocket : public Socket {
+ public:
+  static Result<DealerSocket> connect(NetContext& context, const std::string& endpoint,
+                                      const SocketOptions& options = {});
+
+  // kFull: the caller keeps the message and offers it again.
+  Result<void> send(const Message& message) { return send_message(nullptr, message); }
+  std::optional<Result<Message>> receive() { return receive_message(nullptr); }
+
+ private:
+  explicit DealerSocket(Socket socket) : Socket(std::move(socket)) {}
+};
+
+// The broker's side: many peers, each known by an identity that lasts as long as its connection.
+class RouterSocket : public Socket {
+ public:
+  struct Received {
+    std::string peer;
+    Result<Message> message;
+  };
+
+  static Result<RouterSocket> bind(NetContext& context, const std::string& endpoint,
+                                   const SocketOptions& options = {});
+
+  // kUnavailable: the peer is gone. kFull: it does not read fast enough. Other peers are not affected.
+  Result<void> send(const std::string& peer, const Message& message) { return send_message(&peer, message); }
+  std::optional<Received> receive();
+
+ private:
+  explicit RouterSocket(Socket socket) : Socket(std::move(socket)) {}
+};
+
+// Results on their way to the broker.
+class PushSocket : public Socket {
+ public:
+  static Result<PushSocket> connect(NetContext& context, const std::string& endpoint,
+                                    const SocketOptions& options = {});
+  // kFull: the caller keeps the message and offers it again.
+  Result<void> send(const Message& message) { return send_message(nullptr, message); }
+
+ private:
+  explicit PushSocket(Socket socket) : Socket(std::move(socket)) {}
+};
+
+class PullSocket : public Socket {
+ public:
+  static Result<PullSocket> bind(NetContext& context, const std::string& endpoint,
+                                 const SocketOptions& options = {});
+  std::optional<Result<Message>> receive() { return receive_message(nullptr); }
+
+ private:
+  explicit PullSocket(Socket socket) : Socket(std::move(socket)) {}
+};
+
+// Results on their way to whoever listens to a topic, "<client>/".
+class PublisherSocket : public Socket {
+ public:
+  static Result<PublisherSocket> bind(NetContext& context, const std::string& endpoint,
+                                      const SocketOptions& options = {});
+  // Nobody listening is no error. A subscriber with a full queue misses the message, without notice.
+  Result<void> publish(const std::string& topic, const Message& message);
+
+ private:
+  explicit PublisherSocket(Socket socket) : Socket(std::move(socket)) {}
+};
+
+class SubscriberSocket : public Socket {
+ public:
+  struct Published {
+    std::string topic;
+    Result<Message> message;
+  };
+
+  static Result<SubscriberSocket> connect(NetContext& context, const std::string& endpoint,
+                                          const SocketOptions& options = {});
+  // To all topics that begin with `topic`. Takes effect a moment after the connection stands: what was
+  // published before is missed, and fetched from the broker by its job id.
+  Result<void> subscribe(const std::string& topic);
+  Result<void> unsubscribe(const std::string& topic);
+  std::optional<Published> receive();
+
+ private:
+  explicit SubscriberSocket(Socket socket) : Socket(std::move(socket)) {}
+};
+
+}  // namespace tandem
