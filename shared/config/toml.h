@@ -9,7 +9,7 @@
 //   for (TomlTable& label : answer.tables("labels")) label.read("id", labels.emplace_back().id);
 //   TANDEM_TRY(document.finish());  // reports the keys that nobody asked for, too
 //
-// The only way to TOML for the rest of Tandem: toml++ is included by toml.cc alone.
+// The only way to TOML for the rest of Tandem: toml++ is included by toml_parse.cc alone.
 
 #pragma once
 
