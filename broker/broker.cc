@@ -1,0 +1,197 @@
+#include "broker/broker.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <variant>
+
+#include "shared/base/limits.h"
+
+namespace tandem::broker {
+namespace {
+
+// Payloads in one message to a client, at most; the size of the largest one on top.
+constexpr size_t kMessagePayloadsMax = 16u << 20;
+
+// A job id that is turned into text only if the log line is wanted.
+struct Shown {
+  const JobId& id;
+};
+
+}  // namespace
+}  // namespace tandem::broker
+
+template <>
+struct fmt::formatter<tandem::broker::Shown> : fmt::formatter<std::string> {
+  auto format(const tandem::broker::Shown& shown, fmt::format_context& context) const {
+    return fmt::formatter<std::string>::format(shown.id.to_string(), context);
+  }
+};
+
+namespace tandem::broker {
+
+Broker::Broker(Dispatcher dispatcher, const TurnConfig& config, const Clock& clock, Journal& journal,
+               Ports& ports, const Log& log)
+    : dispatcher_(std::move(dispatcher)),
+      config_(config),
+      clock_(&clock),
+      journal_(&journal),
+      ports_(&ports),
+      log_(log),
+      wake_at_(clock.now()) {}
+
+Result<Broker> Broker::recover(const DispatcherConfig& dispatcher_config, const TurnConfig& config,
+                               const Clock& clock, Journal& journal, Ports& ports, const Log& log) {
+  Dispatcher dispatcher(dispatcher_config);
+  TANDEM_TRY(journal.replay({[&](AcceptedFact fact, size_t payload_bytes) {
+                               return dispatcher.replay(std::move(fact), payload_bytes);
+                             },
+                             [&](const FinishedFact& fact) { return dispatcher.replay(fact); }}));
+  dispatcher.start(clock.now());
+  log.info("journal replayed ready={} finished_kept={}", dispatcher.n_ready(), dispatcher.n_finished_kept());
+
+  Broker broker(std::move(dispatcher), config, clock, journal, ports, log);
+  TANDEM_TRY(broker.measure_room());
+  return broker;
+}
+
+Result<void> Broker::run_turn(Wake& stop) {
+  const Duration time = std::max(Duration(0), wake_at_ - clock_->now());
+  std::vector<Event> events = ports_->receive(own_events_.empty() ? time : Duration(0), stop);
+  std::move(own_events_.begin(), own_events_.end(), std::back_inserter(events));
+  own_events_.clear();
+  log_events(events);
+
+  Plan plan = dispatcher_.turn({clock_->now(), clock_->wall_ms(), submit_room_bytes_}, std::move(events));
+  if (!plan.facts.empty()) {
+    TANDEM_TRY(journal_->commit(plan.facts));
+    TANDEM_TRY(measure_room());
+  }
+  wake_at_ = plan.wake_at;
+  log_plan(plan);
+  return speak(std::move(plan));
+}
+
+Result<void> Broker::measure_room() {
+  TANDEM_ASSIGN(const JournalUsage usage, journal_->usage());
+  const auto watermark = static_cast<uint64_t>(config_.watermark * static_cast<double>(usage.bytes_max));
+  const bool was_full = submit_room_bytes_ == 0;
+  submit_room_bytes_ = watermark - std::min(watermark, usage.bytes_used);
+  if (submit_room_bytes_ == 0 && !was_full) {
+    log_.warn("journal full, new jobs are refused used_bytes={} max_bytes={}", usage.bytes_used,
+              usage.bytes_max);
+  }
+  return {};
+}
+
+Result<void> Broker::speak(Plan plan) {
+  for (Speech& speech : plan.speeches) {
+    if (auto* job = std::get_if<Job>(&speech.message)) {
+      TANDEM_TRY(add_payloads(*job, speech.bodies));
+      if (job->items.empty()) continue;
+    } else if (auto* fetched = std::get_if<Fetched>(&speech.message)) {
+      TANDEM_TRY(add_payloads(*fetched, speech.bodies));
+    }
+    ports_->send(speech.to, speech.message);
+  }
+  for (auto& [client, partial] : plan.partials) ports_->publish(client, std::move(partial));
+  publish_outcomes(plan);
+  return {};
+}
+
+// A job whose payload cannot be read any more is not lent; the next turn hears that it failed.
+Result<void> Broker::add_payloads(Job& job, std::vector<Sequence>& bodies) {
+  std::vector<JobItem> readable;
+  readable.reserve(job.items.size());
+  for (size_t i = 0; i < job.items.size(); ++i) {
+    JobItem& item = job.items[i];
+    auto body = journal_->read(bodies[i]);
+    if (body) {
+      item.payload = std::move(body->payload);
+      readable.push_back(std::move(item));
+    } else if (body.error().code == ErrorCode::kCorrupt) {
+      log_.error("job damaged in the journal job={} error={}", item.id.to_string(), body.error().text);
+      ResultMessage failed{"", {{item.id, item.attempt, std::move(body).error(), false, {}}}};
+      own_events_.push_back({{Door::kResults, {}}, std::move(failed)});
+    } else {
+      return fail(std::move(body).error());
+    }
+  }
+  job.items = std::move(readable);
+  return {};
+}
+
+// What does not fit into one message is left out of the answer; the client asks for it again.
+Result<void> Broker::add_payloads(Fetched& fetched, std::vector<Sequence>& bodies) {
+  std::vector<FetchedItem> fitting;
+  size_t n_bytes = 0;
+  for (size_t i = 0; i < fetched.items.size(); ++i) {
+    FetchedItem& item = fetched.items[i];
+    if (bodies[i] != 0) {
+      if (n_bytes >= kMessagePayloadsMax) continue;
+      auto body = journal_->read(bodies[i]);
+      if (body) {
+        n_bytes += body->payload.size();
+        item.payload = std::move(body->payload);
+        item.error = std::move(body->error);
+      } else if (body.error().code == ErrorCode::kNotFound) {
+        item.state = JobState::kUnknown;  // forgotten in this very turn
+      } else if (body.error().code == ErrorCode::kCorrupt) {
+        item.state = JobState::kFailed;
+        item.error = std::move(body).error();
+      } else {
+        return fail(std::move(body).error());
+      }
+    }
+    fitting.push_back(std::move(item));
+  }
+  fetched.items = std::move(fitting);
+  return {};
+}
+
+void Broker::publish_outcomes(Plan& plan) {
+  for (const auto& [to, places] : plan.outcomes) {
+    const auto& [client, worker] = to;
+    ResultMessage message{worker, {}};
+    size_t n_bytes = 0;
+    for (const size_t place : places) {
+      FinishedFact& fact = plan.facts.finished[place];
+      n_bytes += fact.payload.size();
+      message.items.push_back({fact.id, fact.attempt, std::move(fact.error), false, std::move(fact.payload)});
+      if (n_bytes >= kMessagePayloadsMax || message.items.size() == limits::kItemsPerMessageMax) {
+        ports_->publish(client, message);
+        message.items.clear();
+        n_bytes = 0;
+      }
+    }
+    if (!message.items.empty()) ports_->publish(client, message);
+  }
+}
+
+void Broker::log_events(const std::vector<Event>& events) const {
+  for (const Event& event : events) {
+    if (const auto* hello = std::get_if<Hello>(&event.message)) {
+      log_.info("worker said hello worker={} host={} credit={} held={}", hello->worker, hello->host,
+                hello->credit_max, hello->held.size());
+    }
+  }
+}
+
+void Broker::log_plan(const Plan& plan) const {
+  for (const Parting& parting : plan.partings) {
+    if (parting.is_silent) {
+      log_.warn("worker silent worker={}", parting.worker);
+    } else {
+      log_.info("worker left worker={}", parting.worker);
+    }
+  }
+  for (const AcceptedFact& fact : plan.facts.accepted) {
+    log_.debug("job accepted job={} client={} bytes={}", Shown{fact.id}, fact.client, fact.payload.size());
+  }
+  for (const FinishedFact& fact : plan.facts.finished) {
+    log_.debug("job finished job={} state={} attempt={} worker={}", Shown{fact.id}, to_string(fact.state),
+               fact.attempt, fact.worker);
+  }
+}
+
+}  // namespace tandem::broker

@@ -1,0 +1,60 @@
+// The turn: hear everything, decide once, write it down, and only then speak.
+
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "broker/dispatcher.h"
+#include "broker/journal.h"
+#include "broker/ports.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/result.h"
+#include "shared/base/wake.h"
+
+namespace tandem::broker {
+
+struct TurnConfig {
+  // New jobs are refused when this share of the journal is used; the rest is for the results of those inside.
+  double watermark = 0.8;
+};
+
+// One thread. All that it is given outlives it.
+class Broker {
+ public:
+  // Replays the journal. kCorrupt names the fact that cannot be; nothing was changed.
+  static Result<Broker> recover(const DispatcherConfig& dispatcher, const TurnConfig& config,
+                                const Clock& clock, Journal& journal, Ports& ports, const Log& log);
+
+  // Waits for something to do, at most until `stop` is set, and does it. An error means that nothing of this
+  // turn was said and the journal is as it was before; the process should end, and replay is the way back.
+  Result<void> run_turn(Wake& stop);
+
+  const Dispatcher& dispatcher() const { return dispatcher_; }
+
+ private:
+  Broker(Dispatcher dispatcher, const TurnConfig& config, const Clock& clock, Journal& journal, Ports& ports,
+         const Log& log);
+  Result<void> measure_room();
+  Result<void> speak(Plan plan);
+  Result<void> add_payloads(Job& job, std::vector<Sequence>& bodies);
+  Result<void> add_payloads(Fetched& fetched, std::vector<Sequence>& bodies);
+  void publish_outcomes(Plan& plan);
+  void log_events(const std::vector<Event>& events) const;
+  void log_plan(const Plan& plan) const;
+
+  Dispatcher dispatcher_;
+  TurnConfig config_;
+  const Clock* clock_;
+  Journal* journal_;
+  Ports* ports_;
+  Log log_;
+
+  TimePoint wake_at_;
+  uint64_t submit_room_bytes_ = 0;
+  std::vector<Event> own_events_;  // what the broker tells itself, for the next turn
+};
+
+}  // namespace tandem::broker

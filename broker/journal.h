@@ -1,0 +1,51 @@
+// The journal: append facts, replay facts, read a payload. Kept this small so that something else than one
+// LMDB folder can stand behind it (DESIGN: a replicated PostgreSQL).
+
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "broker/facts.h"
+#include "shared/base/result.h"
+
+namespace tandem::broker {
+
+// What replay hands out: the facts without their payloads, which stay on disk. An error from a visitor ends
+// the replay and is passed on.
+struct ReplayVisitor {
+  std::function<Result<void>(AcceptedFact fact, size_t payload_bytes)> accepted;
+  std::function<Result<void>(FinishedFact fact)> finished;
+};
+
+struct JournalUsage {
+  uint64_t bytes_used = 0;
+  uint64_t bytes_max = 0;
+};
+
+// The parts of a fact that are not kept in memory.
+struct FactBody {
+  std::string payload;
+  Error error;  // of the finished fact of a failed job
+};
+
+class Journal {
+ public:
+  virtual ~Journal() = default;
+
+  // Writes all of the batch or nothing, in one transaction, and returns when it is on disk. Sequences are
+  // larger than all that were ever committed and strictly increasing over accepted and finished together;
+  // forgotten ones are those of earlier batches. An error (kFull, kIo) leaves the journal as it was; the
+  // caller ends, and comes back by replay.
+  virtual Result<void> commit(const FactBatch& batch) = 0;
+
+  // All facts in the order of their sequences. kCorrupt names the fact that is not what it claims to be.
+  virtual Result<void> replay(const ReplayVisitor& visitor) = 0;
+
+  // kNotFound: never committed, or forgotten. kCorrupt: the bytes are not those that were written.
+  virtual Result<FactBody> read(Sequence sequence) = 0;
+
+  virtual Result<JournalUsage> usage() = 0;
+};
+
+}  // namespace tandem::broker

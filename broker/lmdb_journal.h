@@ -1,0 +1,50 @@
+// The journal in an LMDB folder of its own.
+//
+//   table "facts"  key: the fact's sequence, 8 bytes big-endian; value: the fact (fact_codec.h)
+//   table "meta"   "format_version": u32 little-endian, kFormatVersion
+//
+// Keys only ever grow, so every put is an append: full pages, no search (12 times the puts a second that
+// random keys reach). The index from job id to sequence is kept in memory and rebuilt by replay.
+
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "broker/journal.h"
+#include "shared/base/thread_owner.h"
+#include "shared/store/environment.h"
+
+namespace tandem::broker {
+
+struct LmdbJournalOptions {
+  std::filesystem::path folder;
+  uint64_t bytes_max = 4ull << 30;
+};
+
+// One thread. A commit returns when the disk has it (two syncs).
+class LmdbJournal final : public Journal {
+ public:
+  // Makes the folder if it is not there. kExists: another broker has it. kUnsupported: written in another
+  // format version. kCorrupt: a store, and not a journal.
+  static Result<std::unique_ptr<LmdbJournal>> open(const LmdbJournalOptions& options);
+
+  Result<void> commit(const FactBatch& batch) override;
+  Result<void> replay(const ReplayVisitor& visitor) override;
+  Result<FactBody> read(Sequence sequence) override;
+  Result<JournalUsage> usage() override;
+
+ private:
+  LmdbJournal(Environment environment, Table facts);
+  Result<void> append(WriteTransaction& transaction, const FactBatch& batch);
+
+  Environment environment_;
+  Table facts_;
+  // Kept from the first read after a commit to the next commit, since beginning one costs more than a read.
+  // It pins no pages that anybody waits for: nothing is freed but by a commit.
+  std::optional<ReadTransaction> reading_;
+  ThreadOwner owner_;
+};
+
+}  // namespace tandem::broker

@@ -1,0 +1,119 @@
+// tandem-broker: the parts list, and the loop of turns.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/broker.h"
+#include "broker/config.h"
+#include "broker/lmdb_journal.h"
+#include "broker/ports.h"
+#include "shared/base/log.h"
+#include "shared/base/places.h"
+#include "shared/base/stop_signal.h"
+
+namespace tandem::broker {
+namespace {
+
+// Exit statuses.
+constexpr int kFailed = 1;
+constexpr int kBadUsage = 2;
+
+int complain(const Error& error, int status) {
+  std::fprintf(stderr, "tandem-broker: %s\n", error.text.c_str());
+  return status;
+}
+
+// The folder of the default sockets is made by whoever starts first, for this user alone.
+void make_run_dir() {
+  std::error_code ignored;  // binding says what is wrong
+  if (std::filesystem::create_directories(run_dir(), ignored)) {
+    std::filesystem::permissions(run_dir(), std::filesystem::perms::owner_all, ignored);
+  }
+}
+
+// Tells whoever started this broker that it can be spoken to now.
+void say_ready(int fd, const std::string& endpoints) {
+  const std::string line = "ready " + endpoints + "\n";
+  for (size_t n_done = 0; n_done < line.size();) {
+    const ssize_t n = ::write(fd, line.data() + n_done, line.size() - n_done);
+    if (n < 0 && errno != EINTR) return;  // nobody listens
+    if (n > 0) n_done += static_cast<size_t>(n);
+  }
+  if (fd != STDOUT_FILENO) ::close(fd);
+}
+
+int run(const BrokerConfig& config, int ready_fd) {
+  StopSignal stop;
+  const Log log("broker");
+  const SystemClock clock;
+
+  auto journal = LmdbJournal::open(config.journal);
+  if (!journal) return complain(journal.error(), kFailed);
+
+  make_run_dir();
+  NetContext context;
+  auto ports = Ports::open(context, config.ports);
+  if (!ports) return complain(ports.error(), kFailed);
+
+  auto broker = Broker::recover(config.dispatcher, config.turn, clock, **journal, *ports, log);
+  if (!broker) return complain(broker.error(), kFailed);
+
+  log.info("broker ready {} journal={}", ports->endpoints(), config.journal.folder.string());
+  say_ready(ready_fd, ports->endpoints());
+  while (!stop.requested()) {
+    if (auto turn = broker->run_turn(stop.wake()); !turn) {
+      log.error("broker stops, nothing of this turn was said: {}", turn.error().text);
+      return kFailed;
+    }
+  }
+  log.info("broker stops signal={} accepted={} finished={} unreadable={} unsent={}", stop.number(),
+           broker->dispatcher().counters().accepted, broker->dispatcher().counters().finished,
+           ports->counters().unreadable, ports->counters().unsent);
+  return 0;
+}
+
+int main_program(int argc, char** argv) {
+  CLI::App app(
+      "The queue of Tandem: accepts jobs, writes them down, lends them to workers, publishes results.\n"
+      "Every setting is in configs/broker.toml.",
+      "tandem-broker");
+  ConfigSources sources;
+  bool print_config = false, check_config = false;
+  int ready_fd = STDOUT_FILENO;
+  app.add_option("--config", sources.file, "settings, a TOML file; without it the defaults");
+  app.add_option("--set", sources.sets, "one setting, such as broker.lease_ms=5000; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  app.add_flag("--print-config", print_config, "print the settings in effect and exit");
+  app.add_flag("--check-config", check_config, "say what is wrong with the settings and exit");
+  app.add_option("--ready-fd", ready_fd,
+                 "write the line \"ready ...\" to this open file, not to standard output");
+  app.set_version_flag("--version", TANDEM_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kBadUsage;
+  }
+
+  std::string printed;
+  const auto config = load_config(sources, &printed);
+  if (!config) return complain(config.error(), kBadUsage);
+  if (print_config) std::fputs(printed.c_str(), stdout);
+  if (print_config || check_config) return 0;
+  if (auto set = set_log_level(config->log_level); !set) return complain(set.error(), kBadUsage);
+  return run(*config, ready_fd);
+}
+
+}  // namespace
+}  // namespace tandem::broker
+
+int main(int argc, char** argv) {
+  return tandem::broker::main_program(argc, argv);
+}

@@ -1,0 +1,72 @@
+// What goes into a turn and what comes out of it, as values.
+
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/facts.h"
+#include "shared/base/clock.h"
+#include "shared/protocol/messages.h"
+
+namespace tandem::broker {
+
+enum class Door : uint8_t { kSubmit, kWork, kResults };
+
+// Somebody at the other end of a socket. `peer` is the connection's identity as ZeroMQ has it: bytes, not
+// text. Empty behind the results door, which is one way.
+struct Address {
+  Door door = Door::kSubmit;
+  std::string peer;
+
+  bool operator==(const Address&) const = default;
+};
+
+struct Event {
+  Address from;
+  Message message;
+};
+
+// What a turn is told besides the events.
+struct TurnStart {
+  TimePoint time;
+  int64_t wall_ms = 0;
+  // Bytes of new jobs that the journal has room for below its watermark.
+  uint64_t submit_room_bytes = std::numeric_limits<uint64_t>::max();
+};
+
+// A message to one peer. Where its items carry payloads that are on disk (Job, Fetched), `bodies` names for
+// each item the fact whose body goes into it, 0 for none; otherwise it is empty.
+struct Speech {
+  Address to;
+  Message message;
+  std::vector<Sequence> bodies;
+};
+
+// A worker that is no longer counted on. For the log.
+struct Parting {
+  std::string worker;
+  bool is_silent = false;  // nothing was heard of it; otherwise it said Goodbye
+};
+
+// What one turn decided: first `facts` is committed, then the rest is said.
+struct Plan {
+  FactBatch facts;
+
+  std::vector<Speech> speeches;
+  // Pieces of answers to pass on to the client under whose topic they go.
+  std::map<std::string, Partial> partials;
+  // Outcomes to publish, as places in facts.finished, under (client, worker that sent them).
+  std::map<std::pair<std::string, std::string>, std::vector<size_t>> outcomes;
+
+  std::vector<Parting> partings;
+
+  // When to take the next turn even if nothing is heard.
+  TimePoint wake_at;
+};
+
+}  // namespace tandem::broker

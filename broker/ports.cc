@@ -1,0 +1,120 @@
+#include "broker/ports.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "shared/net/wait.h"
+
+namespace tandem::broker {
+namespace {
+
+size_t bytes_of(const Message& message) {
+  constexpr size_t kItemBytes = 64;
+  return std::visit(
+      [](const auto& m) {
+        size_t n_bytes = kItemBytes;
+        if constexpr (requires { m.items; }) {
+          for (const auto& item : m.items) {
+            n_bytes += kItemBytes;
+            if constexpr (requires { item.payload; }) n_bytes += item.payload.size();
+          }
+        }
+        return n_bytes;
+      },
+      message);
+}
+
+// What is left of a door's share of the turn.
+struct Allowance {
+  uint32_t n_messages;
+  uint64_t n_bytes;
+
+  explicit Allowance(const PortsConfig& config)
+      : n_messages(config.turn_messages_max), n_bytes(config.turn_bytes_max) {}
+  bool is_spent() const { return n_messages == 0 || n_bytes == 0; }
+  void spend(size_t bytes) {
+    --n_messages;
+    n_bytes -= std::min<uint64_t>(bytes, n_bytes);
+  }
+};
+
+}  // namespace
+
+Ports::Ports(const PortsConfig& config, RouterSocket submit, RouterSocket work, PullSocket results_in,
+             PublisherSocket results_out)
+    : config_(config),
+      submit_(std::move(submit)),
+      work_(std::move(work)),
+      results_in_(std::move(results_in)),
+      results_out_(std::move(results_out)) {}
+
+Result<Ports> Ports::open(NetContext& context, const PortsConfig& config) {
+  auto submit = RouterSocket::bind(context, config.submit);
+  if (!submit) return fail_in("submit socket", std::move(submit).error());
+  auto work = RouterSocket::bind(context, config.work);
+  if (!work) return fail_in("work socket", std::move(work).error());
+  auto results_in = PullSocket::bind(context, config.results_in);
+  if (!results_in) return fail_in("results_in socket", std::move(results_in).error());
+  auto results_out = PublisherSocket::bind(context, config.results_out);
+  if (!results_out) return fail_in("results_out socket", std::move(results_out).error());
+  return Ports(config, std::move(*submit), std::move(*work), std::move(*results_in), std::move(*results_out));
+}
+
+std::vector<Event> Ports::receive(Duration time, Wake& stop) {
+  wait({work_, results_in_, submit_, stop}, time);
+  // Workers first: what they say makes room for what clients bring. And heartbeats before results, in the
+  // order in which a worker sends them.
+  std::vector<Event> events;
+  read_router(work_, Door::kWork, events);
+  read_results(events);
+  read_router(submit_, Door::kSubmit, events);
+  return events;
+}
+
+void Ports::read_router(RouterSocket& socket, Door door, std::vector<Event>& events) {
+  for (Allowance allowance(config_); !allowance.is_spent();) {
+    auto received = socket.receive();
+    if (!received) return;
+    if (!received->message) {
+      ++counters_.unreadable;
+      allowance.spend(0);
+      if (door == Door::kSubmit) {
+        send({door, received->peer}, Refused{0, std::move(received->message).error()});
+      }
+      continue;
+    }
+    allowance.spend(bytes_of(*received->message));
+    events.push_back({{door, std::move(received->peer)}, std::move(*received->message)});
+  }
+}
+
+void Ports::read_results(std::vector<Event>& events) {
+  for (Allowance allowance(config_); !allowance.is_spent();) {
+    auto received = results_in_.receive();
+    if (!received) return;
+    if (!*received) {
+      ++counters_.unreadable;
+      allowance.spend(0);
+      continue;
+    }
+    allowance.spend(bytes_of(**received));
+    events.push_back({{Door::kResults, {}}, std::move(**received)});
+  }
+}
+
+void Ports::send(const Address& to, const Message& message) {
+  RouterSocket& socket = to.door == Door::kSubmit ? submit_ : work_;
+  if (!socket.send(to.peer, message)) ++counters_.unsent;
+}
+
+void Ports::publish(const std::string& client, const Message& message) {
+  if (!results_out_.publish(client + "/", message)) ++counters_.unsent;
+}
+
+std::string Ports::endpoints() const {
+  return "submit=" + submit_.endpoint() + " work=" + work_.endpoint() +
+         " results_in=" + results_in_.endpoint() + " results_out=" + results_out_.endpoint();
+}
+
+}  // namespace tandem::broker

@@ -1,0 +1,64 @@
+// The broker's four sockets: what was heard becomes events, what was decided is sent.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "broker/plan.h"
+#include "shared/base/result.h"
+#include "shared/base/wake.h"
+#include "shared/net/sockets.h"
+
+namespace tandem::broker {
+
+struct PortsConfig {
+  std::string submit;       // clients: Submit, Fetch, Cancel, Status
+  std::string work;         // workers: Hello, Heartbeat and so on; jobs to them
+  std::string results_in;   // workers: results and parts
+  std::string results_out;  // results and parts to clients, by topic
+  // What one turn hears from each of the three doors, at most. The rest waits in the sockets, whose queues
+  // are bounded, and in the end with the senders.
+  uint32_t turn_messages_max = 1'000;
+  uint64_t turn_bytes_max = 32u << 20;
+};
+
+struct PortsCounters {
+  uint64_t unreadable = 0;  // messages that were none
+  uint64_t unsent = 0;      // messages for peers that are gone or do not read
+};
+
+// One thread. Never waits for a peer: what cannot be sent at once is dropped and counted, because every
+// message to a peer is asked for again or made good by time (DESIGN, "Wire").
+class Ports {
+ public:
+  // kInvalid, kExists (in use), kNotFound (no such folder) or kIo, with the socket's name and endpoint.
+  static Result<Ports> open(NetContext& context, const PortsConfig& config);
+
+  // Waits until something can be read, `stop` is set or `time` has passed; then reads what is there, up to
+  // the limits. A client whose message cannot be read is told so.
+  std::vector<Event> receive(Duration time, Wake& stop);
+
+  void send(const Address& to, const Message& message);
+  void publish(const std::string& client, const Message& message);
+
+  const PortsCounters& counters() const { return counters_; }
+  // "submit=ipc://... work=... results_in=... results_out=...", with the ports that the system chose.
+  std::string endpoints() const;
+
+ private:
+  Ports(const PortsConfig& config, RouterSocket submit, RouterSocket work, PullSocket results_in,
+        PublisherSocket results_out);
+  void read_router(RouterSocket& socket, Door door, std::vector<Event>& events);
+  void read_results(std::vector<Event>& events);
+
+  PortsConfig config_;
+  RouterSocket submit_;
+  RouterSocket work_;
+  PullSocket results_in_;
+  PublisherSocket results_out_;
+  PortsCounters counters_;
+};
+
+}  // namespace tandem::broker
