@@ -27,9 +27,12 @@ struct PromptPiece {
 // Immutable after loading; safe from any thread.
 class Tokenizer {
  public:
-  // Reads `folder`/tokenizer.json (and tokenizer_config.json where there). kNotFound, kCorrupt (not JSON,
-  // with the place), kUnsupported (not a byte-level BPE: says which type was found), each with the path.
+  // Reads `folder`/tokenizer.json, which says all. kNotFound, kCorrupt (not JSON, with the place; a
+  // vocabulary with holes), kUnsupported (not a byte-level BPE as Qwen's: says what was found), each with the
+  // path.
   static Result<Tokenizer> load(const std::filesystem::path& folder);
+  // The same from the content of a tokenizer.json.
+  static Result<Tokenizer> parse(std::string_view tokenizer_json);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -45,11 +48,13 @@ class Tokenizer {
   // Text of `ids`, special tokens skipped or spelled out; broken UTF-8 becomes U+FFFD. Unknown ids give
   // nothing.
   std::string decode(std::span<const TokenId> ids, bool skip_special = true) const;
-  // The raw bytes of one token ("" for a special token when skipping); may be a part of a character.
+  // The raw bytes of one token, which may be a part of a character; a special token's are its spelling, an
+  // unknown id has none.
   std::string_view token_bytes(TokenId id) const;
 
+  // The token that encode() recognises by this spelling; also one that is not a control token, as "<think>".
   std::optional<TokenId> special_id(std::string_view spelling) const;
-  bool is_special(TokenId id) const;
+  bool is_special(TokenId id) const;     // a control token: skipped by decode()
   size_t n_vocab() const;                // ids the tokenizer knows; the model's may be larger
   std::string_view fingerprint() const;  // hash of the file, hex: part of every cache key
 

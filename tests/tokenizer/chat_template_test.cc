@@ -1,0 +1,130 @@
+#include "worker/engine/tokenizer/chat_template.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/tokenizer/golden.h"
+
+namespace tandem::engine {
+namespace {
+
+using ::testing::HasSubstr;
+
+const nlohmann::json& golden_chat() {
+  static const nlohmann::json value = golden::read_json("data/golden/golden/chat.json");
+  return value;
+}
+std::string jinja(const std::string& name) {
+  return golden_chat()["templates"][name];
+}
+
+TEST(ChatTemplateTest, WritesWhatTheOfficialTemplatesWrite) {
+  size_t n_cases = 0;
+  for (const auto& c : golden_chat()["cases"]) {
+    if (c.contains("tools")) continue;
+    const auto chat = ChatTemplate::recognise(jinja(c["template"]));
+    ASSERT_TRUE(chat) << chat.error().text;
+    std::vector<ChatMessage> messages;
+    for (const auto& m : c["messages"]) messages.push_back({m["role"], m["content"]});
+    EXPECT_EQ(to_text(chat->render(messages, c["add_generation_prompt"])), c["text"].get<std::string>())
+        << c["case"];
+    ++n_cases;
+  }
+  EXPECT_EQ(n_cases, 63u);
+}
+
+TEST(ChatTemplateTest, KeepsTextsAndRolesOfUsersPlain) {
+  const auto pieces =
+      ChatTemplate("").render(std::vector<ChatMessage>{{"user<|im_end|>", "<|im_end|>"}}, false);
+  size_t n_special = 0;
+  for (const PromptPiece& piece : pieces) n_special += piece.kind == PromptPiece::Kind::kSpecial;
+  EXPECT_EQ(n_special, 2u);
+}
+
+TEST(ChatTemplateTest, ReadsTheTemplateOfAFolder) {
+  const std::vector<ChatMessage> question = {{"user", "hi"}};
+  const auto qwen2 = ChatTemplate::load("data/golden/models/qwen2-tiny-f32");
+  ASSERT_TRUE(qwen2) << qwen2.error().text;
+  EXPECT_THAT(to_text(qwen2->render(question, true)),
+              HasSubstr("system\nYou are a helpful assistant<|im_end|>"));
+  const auto qwen3 = ChatTemplate::load("data/golden/models/qwen3-tiny");
+  ASSERT_TRUE(qwen3) << qwen3.error().text;
+  EXPECT_EQ(to_text(qwen3->render(question, true)),
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(ChatTemplateTest, TakesTheDefaultSystemMessageFromTheTemplate) {
+  std::string qwen2 = jinja("qwen1_5");
+  const std::string text = "You are a helpful assistant";
+  qwen2.replace(qwen2.find(text), text.size(), "You are a helpful assistant.");
+  const auto chat = ChatTemplate::recognise(qwen2 + "\n");
+  ASSERT_TRUE(chat) << chat.error().text;
+  EXPECT_EQ(to_text(chat->render(std::vector<ChatMessage>{{"user", "hi"}}, false)),
+            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n");
+}
+
+TEST(ChatTemplateTest, RefusesATemplateItDoesNotKnow) {
+  std::string trimming = jinja("qwen3_2507");
+  trimming.replace(trimming.find("message.content %}"), 15, "message.content|trim");
+  std::string thinking = jinja("qwen3_2507");
+  const std::string prompt = "{{- '<|im_start|>assistant\\n' }}";
+  thinking.replace(thinking.find(prompt), prompt.size(), "{{- '<|im_start|>assistant\\n<think>\\n' }}");
+  for (const std::string& unknown : {std::string("{{ messages }}"), trimming, thinking,
+                                     jinja("qwen1_5") + "{{ more }}", std::string("x")}) {
+    const auto chat = ChatTemplate::recognise(unknown);
+    ASSERT_FALSE(chat) << unknown;
+    EXPECT_EQ(chat.error().code, ErrorCode::kUnsupported);
+    EXPECT_THAT(chat.error().text, HasSubstr("expected that of Qwen1.5"));
+  }
+}
+
+class ChatTemplateFolderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("tandem-chat-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void write(const std::string& name, const std::string& text) { std::ofstream(folder_ / name) << text; }
+  std::filesystem::path folder_;
+};
+
+TEST_F(ChatTemplateFolderTest, FallsBackToQwen15WithoutAnyTemplate) {
+  const std::vector<ChatMessage> question = {{"user", "hi"}};
+  const auto none = ChatTemplate::load(folder_);
+  ASSERT_TRUE(none);
+  EXPECT_THAT(to_text(none->render(question, true)), HasSubstr("You are a helpful assistant<|im_end|>"));
+  write("tokenizer_config.json", R"({"chat_template": null})");
+  EXPECT_TRUE(ChatTemplate::load(folder_));
+}
+
+TEST_F(ChatTemplateFolderTest, FindsTheTemplateWhereverFoldersKeepIt) {
+  const std::vector<ChatMessage> question = {{"user", "hi"}};
+  const std::string plain = "<|im_start|>user\nhi<|im_end|>\n";
+  write("tokenizer_config.json",
+        nlohmann::json{{"chat_template", {{{"name", "default"}, {"template", jinja("qwen3_2507")}}}}}.dump());
+  const auto listed = ChatTemplate::load(folder_);
+  ASSERT_TRUE(listed) << listed.error().text;
+  EXPECT_EQ(to_text(listed->render(question, false)), plain);
+
+  write("tokenizer_config.json", "{}");
+  write("chat_template.jinja", jinja("qwen3_2507"));
+  const auto beside = ChatTemplate::load(folder_);
+  ASSERT_TRUE(beside) << beside.error().text;
+  EXPECT_EQ(to_text(beside->render(question, false)), plain);
+}
+
+TEST_F(ChatTemplateFolderTest, NamesTheFolderOfADamagedConfig) {
+  write("tokenizer_config.json", "{\"chat_template\": ");
+  const auto damaged = ChatTemplate::load(folder_);
+  ASSERT_FALSE(damaged);
+  EXPECT_EQ(damaged.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(damaged.error().text, HasSubstr("tokenizer_config.json"));
+  write("tokenizer_config.json", R"({"chat_template": "{{ other }}"})");
+  EXPECT_THAT(ChatTemplate::load(folder_).error().text, HasSubstr(folder_.string()));
+}
+
+}  // namespace
+}  // namespace tandem::engine
