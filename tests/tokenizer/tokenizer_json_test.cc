@@ -100,7 +100,7 @@ TEST(TokenizerJsonTest, NamesTheIdThatDoesNotFit) {
             "corrupt: vocabulary: expected the ids 0 to 1023 once each, found 4096 for '!' and none with 0");
   EXPECT_THAT(mistake([](json& f) { f["model"]["vocab"]["!"] = -1; }), HasSubstr("found -1 for '!'"));
   EXPECT_THAT(mistake([](json& f) { f["model"]["vocab"]["!"] = 99999999999u; }),
-              HasSubstr("one above 2147483647"));
+              HasSubstr("found 99999999999 for '!'"));
   EXPECT_THAT(mistake([](json& f) { f["model"]["vocab"]["!"] = 1; }),
               HasSubstr("corrupt: vocabulary: id 1 is given twice"));
   EXPECT_THAT(mistake([](json& f) { f["model"]["vocab"]["!"] = "zero"; }),
@@ -119,6 +119,25 @@ TEST(TokenizerJsonTest, NamesTheIdThatDoesNotFit) {
               HasSubstr("is there twice"));
   EXPECT_THAT(mistake([](json& f) { f["added_tokens"][2]["content"] = "!"; }),
               HasSubstr("but 0 in model.vocab"));
+}
+
+// JSON readers keep one of two equal keys and say nothing.
+TEST(TokenizerJsonTest, SeesATokenThatIsThereTwice) {
+  std::string text = good().dump();
+  const std::string first = "\"vocab\":{";
+  text.insert(text.find(first) + first.size(), "\"!\":1024,");
+  const auto tokenizer = Tokenizer::parse(text);
+  ASSERT_FALSE(tokenizer);
+  EXPECT_EQ(tokenizer.error(), (Error{ErrorCode::kCorrupt, "model.vocab: '!' is there twice"}));
+}
+
+// Or plain text could become one.
+TEST(TokenizerJsonTest, RefusesMergesThatMakeAnAddedToken) {
+  EXPECT_THAT(mistake([](json& f) {
+                const int id = f["model"]["vocab"]["in"];
+                f["added_tokens"].push_back({{"content", "in"}, {"id", id}, {"special", true}});
+              }),
+              HasSubstr("makes the added token 'in'"));
 }
 
 TEST(TokenizerJsonTest, SeesAVocabularyThatIsNotByteLevel) {
