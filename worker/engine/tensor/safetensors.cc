@@ -32,6 +32,8 @@ tl::unexpected<Error> corrupt(std::string text) {
   return fail(ErrorCode::kCorrupt, std::move(text));
 }
 
+constexpr char kTooDeep[] = "header: expected tensors and their fields, found deeper nesting";
+
 // nlohmann keeps the last of two equal keys without a word, so the keys are watched while parsing.
 Result<Json> parse_header(std::string_view text) {
   std::set<std::string> names;
@@ -46,11 +48,12 @@ Result<Json> parse_header(std::string_view text) {
   };
   try {
     Json header = Json::parse(text, watch);
-    if (too_deep) return corrupt("header: expected tensors and their fields, found deeper nesting");
+    if (too_deep) return corrupt(kTooDeep);
     if (!twice.empty()) return corrupt("header: tensor " + in_quotes(twice) + " is there twice");
     if (!header.is_object()) return corrupt("header: expected a JSON object, found " + shown(header));
     return header;
   } catch (const Json::exception& error) {
+    if (too_deep) return corrupt(kTooDeep);
     return corrupt("header: expected JSON, found an error: " + clipped(error.what()));
   }
 }
@@ -58,8 +61,8 @@ Result<Json> parse_header(std::string_view text) {
 Result<std::vector<uint64_t>> parse_numbers(const Json& entry, const char* key, const std::string& name,
                                             size_t n_max) {
   const auto found = entry.find(key);
-  const std::string place = "tensor " + in_quotes(name) + ": expected '" + key + "' to be a list of at most " +
-                            std::to_string(n_max) + " whole numbers, found ";
+  const std::string place = "tensor " + in_quotes(name) + ": expected '" + key +
+                            "' to be a list of at most " + std::to_string(n_max) + " whole numbers, found ";
   if (found == entry.end()) return corrupt(place + "nothing");
   if (!found->is_array() || found->size() > n_max) return corrupt(place + shown(*found));
   std::vector<uint64_t> numbers;
