@@ -29,16 +29,18 @@ struct AnswerKeyParts {
 };
 Hash128 answer_key(const AnswerKeyParts& parts);
 
-// Only good answers are worth keeping: no error, not cut off by a limit ("length"), no repetition, not
-// unparsed.
+// Only good answers are worth keeping: by the model itself, no error, not cut off by a limit ("length"), no
+// repetition, no refusal, not unparsed. An empty answer is one; so is an abstention.
 bool worth_caching(const TaskResult& result);
 
 struct AnswerCacheOptions {
   std::filesystem::path folder;
   uint64_t bytes_max = 256ull << 20;  // keys, values and bookkeeping; the least recently used go first
   uint64_t answer_bytes_max = 64u << 10;
+  uint64_t map_bytes = 0;  // upper limit of the file; 0: ample for bytes_max. For tests of a full map.
 };
 
+// `entries` and `bytes` are of the folder, as last written by any process; the rest is this object's.
 struct AnswerCacheStats {
   uint64_t entries = 0, bytes = 0, hits = 0, misses = 0, stores = 0, evictions = 0, expired = 0;
 };
@@ -51,16 +53,22 @@ class AnswerCache {
   static Result<std::unique_ptr<AnswerCache>> open(const AnswerCacheOptions& options, const Clock& clock);
   virtual ~AnswerCache() = default;
 
-  // The answer with source kExact, if it is there and not older than its TTL (absolute: a hit does not renew
-  // it).
+  // The answer, if it is there and not older than its TTL (absolute: a hit does not renew it). Its source is
+  // kExact, its usage says that all of the prompt was cached and nothing computed; its timings are empty:
+  // the caller's.
   virtual Result<std::optional<TaskResult>> find(const Hash128& key) = 0;
-  // Remembers the answer until flush(); find() sees it at once. Over the limit: the least recently used go.
+  // Remembers the answer until flush(); find() sees it at once. An answer that is not worth_caching() or has
+  // more than answer_bytes_max is passed over. `ttl` 0: for ever.
   virtual Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl) = 0;
-  // Writes what is pending (answers, and when entries were last used) in one transaction. Called between
-  // jobs.
+  // Writes what is pending (answers, and when entries were last used) in one transaction; over bytes_max the
+  // least recently used go. Called between jobs; done by itself when much is pending, and at the end. After
+  // an error the pending answers are gone.
   virtual Result<void> flush() = 0;
   virtual Result<void> clear() = 0;
   virtual AnswerCacheStats stats() const = 0;
+  // What open() did that a person may want to read in the log, such as emptying a folder of another format;
+  // "" usually.
+  virtual const std::string& note() const = 0;
 };
 
 }  // namespace tandem

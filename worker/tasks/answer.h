@@ -30,8 +30,10 @@ struct LabelTree {
 Result<LabelTree> make_label_tree(const Task& task, const engine::Tokenizer& tokenizer,
                                   engine::TokenId end_token);
 
-// `node_logits[i]`: logits [n_vocab] after nodes[i]. Fills label, display, probability, margin, scores;
-// abstains below the task's margin_min.
+// `node_logits[i][j]`: the raw logit of nodes[i].next[j] after nodes[i], as ScoreWork gives it (path = path,
+// wanted = next). Fills label, display, probability, margin, scores; equal labels: the first in the file
+// wins. Below the task's margin_min it abstains: label and display are "", probability and margin stay those
+// of the best label. A logit that is no number gives reason "unparsed".
 LabelAnswer score_labels(const Task& task, const LabelTree& tree,
                          std::span<const std::span<const float>> node_logits);
 

@@ -17,23 +17,33 @@ struct Prompt {
   bool cut = false;  // the text was shortened to the task's limit
 };
 
-// Checks the input (empty text, UTF-8, unknown or missing variables, too long under TooLong::kError: each
-// kInvalid or kTooLong with what was expected and found), applies history (the last history_turns_max turns;
-// none for tasks without history), fills the template, renders it and tokenises it. Text and history never
-// become control tokens. `tokens_max` is what the model can take, completion included.
+// Checks the input, applies history, fills the template, renders it and tokenises it. Text, history and
+// variables never become control tokens. kInvalid or kTooLong say what was expected and what was found:
+//
+// - The text is UTF-8 and says something; white space at its ends does not count.
+// - A variable that the task does not have is an error if the job has this one task only: in a job of several
+//   it may be meant for another.
+// - History: the last history_turns_max messages; none for a task without history.
+// - A text of more than input_tokens_max tokens is refused or cut, at a character's border, as the task says.
+//   Where the middle is cut, "…" stands for it.
+// - `tokens_max` is what the model can take, completion included. What does not fit loses the oldest messages
+//   first; then the text is cut further, or refused.
 Result<Prompt> make_prompt(const Task& task, const JobRequest& request, const engine::Tokenizer& tokenizer,
                            const engine::ChatTemplate& chat_template, size_t tokens_max);
 
-// The task's settings with the job's overrides on top. kInvalid names a setting out of its range
-// (temperature 0..2, top_p 0..1, tokens_max 1..4096 ...).
+// The task's settings with the job's overrides on top, for tasks whose answer is text; a label has the task's
+// settings. kInvalid names a setting out of its range (setting_limits.h).
 struct DecodeSettings {
   engine::SamplerSettings sampler;
   uint32_t tokens_max = 0;
   std::vector<std::string> stop;
 };
 // Sampled tasks take their seed from the job (DecodeOverrides::seed), else from a hash of the prompt's
-// tokens, so that the same job gives the same answer on any worker.
+// tokens, so that the same job gives the same answer on any worker. Settings without effect are put to their
+// neutral values (seed, top_k, top_p and min_p of a greedy decode), so that equal meanings compare equal.
 Result<DecodeSettings> decode_settings(const Task& task, const DecodeOverrides& overrides,
                                        const engine::Tokens& prompt);
+// The neutral form that decode_settings() gives.
+engine::SamplerSettings without_idle_settings(engine::SamplerSettings sampler);
 
 }  // namespace tandem

@@ -9,6 +9,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/base/clock.h"
@@ -25,12 +27,18 @@ struct Label {
   std::vector<std::string> aliases;  // further spellings, for generated answers: "pos", "正面"
 };
 
+enum class VariableType : uint8_t { kString, kInteger };
 struct Variable {
+  VariableType type = VariableType::kString;
   std::optional<std::string> default_value;  // none: the job must give it
-  std::vector<std::string> choices;          // empty: any
-  size_t chars_max = 200;
+  std::vector<std::string> choices;          // of a string; empty: any
+  size_t chars_max = 200;                    // of a string
+  int64_t min = INT64_MIN, max = INT64_MAX;  // of an integer
 };
+// What is wrong with `value`, as "expected ..., found ..."; "" when it fits.
+std::string mismatch(const Variable& variable, const std::string& value);
 
+// What a text loses that is too long: nothing (it is refused), its beginning, its end, or its middle.
 enum class TooLong : uint8_t { kError, kCutHead, kCutTail, kCutMiddle };
 enum class AnswerKind : uint8_t { kLabel, kText };
 enum class LabelMethod : uint8_t { kScore, kGenerate };
@@ -40,11 +48,12 @@ struct Task {
   uint32_t version = 1;
   std::string description;
 
-  // Prompt. `{text}` and `{variable}` in `system` and `user` are replaced; "{{" and "}}" are braces.
+  // Prompt. `{text}` (once, in `user`) and `{variable}` in `system` and `user` are replaced; "{{" and "}}"
+  // are braces. An example's user side goes through `user` as a text does.
   std::string system;
   std::string user = "{text}";
   std::vector<std::pair<std::string, std::string>> examples;  // user, assistant
-  uint32_t history_turns_max = 0;
+  uint32_t history_turns_max = 0;                             // messages, the user's and the assistant's
   std::map<std::string, Variable> variables;
 
   uint32_t input_tokens_max = 1024;  // of the user's text
@@ -62,14 +71,19 @@ struct Task {
   bool cache_exact = true;
   std::chrono::seconds cache_ttl{0};  // 0: for ever
 
-  std::string fingerprint;  // hash of all of the above that changes an answer, hex
+  std::string fingerprint;  // hash of all of the above that changes an answer, hex: task_fingerprint()
 };
+std::string task_fingerprint(const Task& task);
+
+// One task file. `name` is the task's, `place` stands in front of every mistake ("configs/tasks/reply.toml").
+// kInvalid with all mistakes, one a line.
+Result<Task> parse_task(std::string_view toml, const std::string& name, const std::string& place);
 
 // All tasks of a folder. Immutable and shared: a reload makes a new one.
 class TaskBook {
  public:
-  // Reads every *.toml in `folder`. All mistakes of all files in one error, each with file and line. An empty
-  // folder is an error.
+  // Reads every *.toml in `folder`. All mistakes of all files in one error (kInvalid), each with file and
+  // line. An empty folder is an error, a missing one kNotFound.
   static Result<std::shared_ptr<const TaskBook>> load(const std::filesystem::path& folder);
 
   // kNotFound lists the tasks there are and the nearest name.

@@ -1,0 +1,38 @@
+// An answer as it lies in the store, byte by byte. Numbers are little-endian.
+//
+//   offset  size
+//   0       8     checksum: low half of XXH3-128 over the format's name, the key, and all bytes from 8 on
+//   8       8     created_ms, wall clock, when the model gave the answer
+//   16      8     expires_ms, wall clock; 0: never
+//   24      n     payload: encode(JobResult) with one TaskResult (shared/protocol/README.md)
+//
+// The format is named in the store (kAnswerFormat, answer_store.h). When these bytes or their meaning change,
+// the name changes; a store of another name is emptied when it is opened: answers can be computed again.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "shared/base/hash.h"
+
+namespace tandem {
+
+inline constexpr std::string_view kAnswerFormat = "tandem answers 1";
+
+struct AnswerRecord {
+  int64_t created_ms = 0;
+  int64_t expires_ms = 0;
+  std::string_view payload;  // into the bytes it was read from
+
+  bool expired(int64_t now_ms) const { return expires_ms != 0 && now_ms >= expires_ms; }
+};
+
+std::string write_record(const Hash128& key, const AnswerRecord& record);
+// Nothing when the bytes are damaged, belong to another key, or are of another format.
+std::optional<AnswerRecord> read_record(const Hash128& key, std::string_view bytes);
+
+}  // namespace tandem
