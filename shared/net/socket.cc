@@ -1,5 +1,7 @@
 #include "shared/net/socket.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -42,12 +44,18 @@ tl::unexpected<Error> fail_at(const std::string& endpoint, const zmq::error_t& e
 
 }  // namespace
 
+// ZeroMQ leaves the file of an ipc socket behind, and closes it a moment later on its own thread. Without the
+// file nobody can mistake the socket that is going for one that is there.
 class Socket::IpcGuard {
  public:
-  explicit IpcGuard(FileLock lock) : lock_(std::move(lock)) {}
+  IpcGuard(FileLock lock, std::string path) : lock_(std::move(lock)), path_(std::move(path)) {}
+  ~IpcGuard() { ::unlink(path_.c_str()); }
+  IpcGuard(const IpcGuard&) = delete;
+  IpcGuard& operator=(const IpcGuard&) = delete;
 
  private:
-  FileLock lock_;
+  FileLock lock_;  // let go after the file is gone
+  std::string path_;
 };
 
 Socket::Socket(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<IpcGuard> guard, std::string endpoint)
@@ -94,7 +102,7 @@ Result<Socket> Socket::bind(NetContext& context, Type type, const std::string& e
   std::unique_ptr<IpcGuard> guard;
   if (!tcp) {
     TANDEM_ASSIGN(FileLock lock, guard_ipc_path(parsed.path));
-    guard = std::make_unique<IpcGuard>(std::move(lock));
+    guard = std::make_unique<IpcGuard>(std::move(lock), parsed.path);
   }
   auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
   socket->bind(parsed.to_string());

@@ -281,6 +281,7 @@ void read(Reader& in, TaskResult& result) {
       return false;
     return true;
   });
+  if (in.ok() && result.task.empty()) in.fail(ErrorCode::kInvalid, "expected a task, found none");
   const int n_outcomes = result.label.has_value() + result.text.has_value() + result.error.has_value();
   if (in.ok() && n_outcomes != 1) {
     in.fail(ErrorCode::kInvalid,

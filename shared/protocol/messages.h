@@ -37,25 +37,30 @@ struct SubmitItem {
   uint32_t cost = 1;          // estimated tokens in and out; opaque to the broker
   uint32_t attempts_max = 0;  // 0: the broker's default
   std::string payload;        // a JobRequest, encoded
+  bool operator==(const SubmitItem&) const = default;
 };
 struct Submit {
   uint64_t request = 0;
   std::string client;  // name; results are published under "<client>/"
   std::vector<SubmitItem> items;
+  bool operator==(const Submit&) const = default;
 };
 struct AcceptedItem {
   JobId id;
   JobState state = JobState::kReady;  // kDone/kFailed: submitted before and finished; kUnknown: see error
   Error error;                        // set (text not empty) when this item was refused
+  bool operator==(const AcceptedItem&) const = default;
 };
 struct Accepted {
   uint64_t request = 0;
   std::vector<AcceptedItem> items;
+  bool operator==(const Accepted&) const = default;
 };
 
 struct Fetch {
   uint64_t request = 0;
   std::vector<JobId> ids;
+  bool operator==(const Fetch&) const = default;
 };
 struct FetchedItem {
   JobId id;
@@ -63,20 +68,24 @@ struct FetchedItem {
   uint32_t attempt = 0;
   Error error;          // of a kFailed job
   std::string payload;  // a JobResult, encoded, of a kDone job
+  bool operator==(const FetchedItem&) const = default;
 };
 struct Fetched {
   uint64_t request = 0;
   std::vector<FetchedItem> items;
+  bool operator==(const Fetched&) const = default;
 };
 
 struct Cancel {  // client -> broker, and broker -> worker with request = 0
   uint64_t request = 0;
   std::vector<JobId> ids;
+  bool operator==(const Cancel&) const = default;
 };
 
 struct Status {
   uint64_t request = 0;
   uint32_t jobs_max = 0;  // also list up to this many unfinished jobs, oldest first
+  bool operator==(const Status&) const = default;
 };
 struct WorkerStatus {
   std::string name;
@@ -85,6 +94,7 @@ struct WorkerStatus {
   uint32_t credit_max = 0;
   uint32_t leased = 0;
   uint64_t finished = 0;
+  bool operator==(const WorkerStatus&) const = default;
 };
 struct JobStatus {
   JobId id;
@@ -93,6 +103,7 @@ struct JobStatus {
   uint32_t attempt = 0;
   uint64_t age_ms = 0;
   std::string worker;  // of a leased job
+  bool operator==(const JobStatus&) const = default;
 };
 struct StatusReply {
   uint64_t request = 0;
@@ -106,12 +117,14 @@ struct StatusReply {
   uint64_t uptime_ms = 0;
   std::vector<WorkerStatus> workers;
   std::vector<JobStatus> jobs;
+  bool operator==(const StatusReply&) const = default;
 };
 
 // A whole message was refused. `request` is 0 when it could not be read.
 struct Refused {
   uint64_t request = 0;
   Error error;
+  bool operator==(const Refused&) const = default;
 };
 
 // ---- worker <-> broker (work socket) ------------------------------------------------------------------
@@ -119,6 +132,7 @@ struct Refused {
 struct HeldLease {
   JobId id;
   uint32_t attempt = 0;
+  bool operator==(const HeldLease&) const = default;
 };
 // First message of a worker, and its answer to WhoAreYou. `held` are jobs it is still working on, which the
 // broker leases to it again if nobody else has them.
@@ -129,32 +143,42 @@ struct Hello {
   uint32_t credit_max = 0;  // jobs at a time
   std::vector<std::string> tasks;
   std::vector<HeldLease> held;
+  bool operator==(const Hello&) const = default;
 };
 struct Welcome {
   uint32_t lease_ms = 0;
   uint32_t heartbeat_ms = 0;
+  bool operator==(const Welcome&) const = default;
 };
 // The broker does not know this worker (it restarted, or gave it up): say Hello again.
-struct WhoAreYou {};
+struct WhoAreYou {
+  bool operator==(const WhoAreYou&) const = default;
+};
 // New number of jobs at a time; 0 asks for no more (draining).
 struct Ready {
   uint32_t credit_max = 0;
+  bool operator==(const Ready&) const = default;
 };
 // Renews the leases it names, and only those.
 struct Heartbeat {
   std::vector<HeldLease> held;
+  bool operator==(const Heartbeat&) const = default;
 };
 // The worker leaves: its leases go back at once.
-struct Goodbye {};
+struct Goodbye {
+  bool operator==(const Goodbye&) const = default;
+};
 
 struct JobItem {
   JobId id;
   uint32_t attempt = 1;
   std::string payload;  // a JobRequest, encoded
+  bool operator==(const JobItem&) const = default;
 };
 struct Job {
   uint32_t lease_ms = 0;
   std::vector<JobItem> items;
+  bool operator==(const Job&) const = default;
 };
 
 // ---- worker -> broker (results socket), broker -> client (result topics) --------------------------------
@@ -165,19 +189,23 @@ struct ResultItem {
   Error error;          // text not empty: the job as a whole failed (payload empty)
   bool retry = false;   // with an error: another attempt may help
   std::string payload;  // a JobResult, encoded
+  bool operator==(const ResultItem&) const = default;
 };
 struct ResultMessage {
   std::string worker;
   std::vector<ResultItem> items;
+  bool operator==(const ResultMessage&) const = default;
 };
 struct PartialItem {
   JobId id;
   uint32_t attempt = 1;
   std::string payload;  // a JobPart, encoded
+  bool operator==(const PartialItem&) const = default;
 };
 struct Partial {
   std::string worker;
   std::vector<PartialItem> items;
+  bool operator==(const Partial&) const = default;
 };
 
 using Message = std::variant<Submit, Accepted, Fetch, Fetched, Cancel, Status, StatusReply, Refused, Hello,

@@ -11,10 +11,10 @@
 namespace tandem {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using testing::TempDir;
 
-class ShippedFilesTest : public testing::Test {
+class ShippedFilesTest : public ::testing::Test {
  protected:
   ~ShippedFilesTest() override { ::unsetenv("TANDEM_HOME"); }
 };
