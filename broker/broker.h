@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -53,7 +54,7 @@ class Broker {
   Log log_;
 
   TimePoint wake_at_;
-  uint64_t submit_room_bytes_ = 0;
+  uint64_t submit_room_bytes_ = std::numeric_limits<uint64_t>::max();
   std::vector<Event> own_events_;  // what the broker tells itself, for the next turn
 };
 

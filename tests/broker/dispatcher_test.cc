@@ -109,7 +109,7 @@ TEST_F(DispatcherTest, AClientNameThatCannotBeATopicIsRefused) {
 TEST_F(DispatcherTest, AFullJournalRefusesNewJobsKnowsOldOnesAndTakesResults) {
   ready("ann", 1);
   submit("greeting");
-  room_ = 600;
+  room_ = 500;
   EXPECT_EQ(submit("short"), "short ready");
   EXPECT_THAT(submit_all({"one", "two"}, {}), ElementsAre("one ready", "two refused: full"));
   room_ = 0;

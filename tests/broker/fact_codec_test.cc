@@ -1,0 +1,101 @@
+#include "broker/fact_codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tandem::broker {
+namespace {
+
+using ::testing::HasSubstr;
+
+AcceptedFact accepted_fact() {
+  AcceptedFact fact;
+  fact.sequence = 7;
+  fact.id = job_id_from_key("greeting");
+  fact.client = "carl";
+  fact.route = 0x0123456789ABCDEFull;
+  fact.cost = 300;
+  fact.attempts_max = 5;
+  fact.wall_ms = 1'700'000'000'123;
+  fact.payload = std::string("payload\0with a zero", 19);
+  return fact;
+}
+
+FinishedFact failed_fact() {
+  FinishedFact fact;
+  fact.sequence = 9;
+  fact.accepted = 7;
+  fact.id = job_id_from_key("greeting");
+  fact.attempt = 3;
+  fact.state = JobState::kFailed;
+  fact.error = {ErrorCode::kAttempts, "given up"};
+  fact.worker = "ann";
+  fact.wall_ms = -5;
+  return fact;
+}
+
+TEST(FactCodecTest, AnAcceptedFactComesBackAsItWas) {
+  AcceptedFact fact = accepted_fact();
+  const std::string bytes = encode(fact);
+  const auto head = decode_head(fact.sequence, bytes);
+  ASSERT_TRUE(head) << head.error().text;
+  EXPECT_EQ(head->payload_bytes, 19u);
+  EXPECT_EQ(decode_payload(fact.sequence, bytes).value(), fact.payload);
+  fact.payload.clear();
+  EXPECT_EQ(std::get<AcceptedFact>(head->fact), fact);
+}
+
+TEST(FactCodecTest, AFinishedFactComesBackAsItWas) {
+  FinishedFact done = failed_fact();
+  done.state = JobState::kDone;
+  done.error = {};
+  done.payload = "result";
+  EXPECT_EQ(decode_payload(9, encode(done)).value(), "result");
+
+  const FinishedFact failed = failed_fact();
+  const auto head = decode_head(9, encode(failed));
+  ASSERT_TRUE(head) << head.error().text;
+  EXPECT_EQ(std::get<FinishedFact>(head->fact), failed);
+}
+
+// The bytes are a promise to journals that exist: whoever changes them raises kFormatVersion.
+TEST(FactCodecTest, TheBytesAreThoseOfTheSpecification) {
+  const std::string bytes = encode(accepted_fact());
+  EXPECT_EQ(kFormatVersion, 1u);
+  ASSERT_EQ(bytes.size(), 64u + 4u + 19u);
+  EXPECT_EQ(bytes.substr(0, 8), std::string("\x01\x04\x00\x00\x2C\x01\x00\x00", 8));
+  EXPECT_EQ(bytes.substr(8, 8), std::string("\x05\x00\x00\x00\x13\x00\x00\x00", 8));
+  EXPECT_EQ(bytes.substr(16, 8), "\xEF\xCD\xAB\x89\x67\x45\x23\x01");
+  EXPECT_EQ(bytes.substr(64, 4), "carl");
+  EXPECT_EQ(bytes.substr(68), accepted_fact().payload);
+}
+
+TEST(FactCodecTest, EveryDamagedByteIsNoticed) {
+  const AcceptedFact fact = accepted_fact();
+  const std::string bytes = encode(fact);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::string damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
+    const auto payload = decode_payload(fact.sequence, damaged);
+    ASSERT_FALSE(payload) << "byte " << i;
+    EXPECT_EQ(payload.error().code, ErrorCode::kCorrupt);
+    EXPECT_THAT(payload.error().text, HasSubstr("fact 7: "));
+    EXPECT_EQ(decode_head(fact.sequence, damaged).has_value(), i >= 68) << "byte " << i;
+  }
+}
+
+TEST(FactCodecTest, EveryLengthButTheRightOneIsNoticed) {
+  const std::string bytes = encode(failed_fact());
+  for (size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(decode_head(9, bytes.substr(0, n))) << n << " bytes";
+  EXPECT_FALSE(decode_head(9, bytes + "x"));
+  EXPECT_TRUE(decode_head(9, bytes));
+}
+
+TEST(FactCodecTest, AFactUnderAnothersKeyIsNoticed) {
+  const auto head = decode_head(8, encode(accepted_fact()));
+  ASSERT_FALSE(head);
+  EXPECT_THAT(head.error().text, HasSubstr("fact 8: the head's bytes are not those that were written"));
+}
+
+}  // namespace
+}  // namespace tandem::broker
