@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -129,6 +130,14 @@ Result<Socket> Socket::connect(NetContext& context, Type type, const std::string
 Result<void> Socket::send_message(const std::string* first, const Message& message) try {
   owner_.check();
   Frames frames = encode(message);
+  // Whoever reads would cut the connection.
+  if (frames.payload.size() >
+      limits::kMessageBytesMax - std::min(frames.envelope.size(), limits::kMessageBytesMax)) {
+    return fail(ErrorCode::kTooLong, "endpoint '" + endpoint_ + "': expected a " +
+                                         std::string(kind_name(message)) + " message of at most " +
+                                         std::to_string(limits::kMessageBytesMax) + " bytes, found " +
+                                         std::to_string(frames.envelope.size() + frames.payload.size()));
+  }
   const auto flags = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
   // Only the first frame can be refused; a message goes whole or not at all.
   zmq::message_t opening =

@@ -49,7 +49,8 @@ class Socket {
   static Result<Socket> connect(NetContext& context, Type type, const std::string& endpoint,
                                 const SocketOptions& options);
 
-  // kFull: the queue is at its limit. kUnavailable: no such peer. `first`, if given, goes as a frame before.
+  // kFull: the queue is at its limit. kUnavailable: no such peer. kTooLong: above kMessageBytesMax. `first`,
+  // if given, goes as a frame before.
   Result<void> send_message(const std::string* first, const Message& message);
   // Nothing when no message waits. `first`, if given, receives the frame before the message.
   std::optional<Result<Message>> receive_message(std::string* first);

@@ -4,7 +4,9 @@
 // (kInvalid, kTooLong or kUnsupported), for the log or to be answered with Refused; the next one is not
 // affected.
 //
-// open errors: kInvalid for an address that is none (or that may not be bound, see endpoint.h), kExists for
+// send() fails with kTooLong when the message is larger than limits::kMessageBytesMax: send fewer items.
+//
+// Open errors: kInvalid for an address that is none (or that may not be bound, see endpoint.h), kExists for
 // one that another program has, kNotFound for an ipc path in a folder that is missing, kIo else. A connected
 // peer need not be there yet: it is looked for again every 50 ms to 1 s, for ever.
 

@@ -173,6 +173,18 @@ TEST_P(Sockets, CutOffWhoeverSendsTooMuch) {
   EXPECT_EQ(*message->message, Message(Ready{1}));
 }
 
+TEST_P(Sockets, RefuseToSendWhatNobodyWouldRead) {
+  SocketOptions options;
+  options.linger = 0ms;
+  auto push = PushSocket::connect(context_, "ipc://" + (folder_ / "nobody").string(), options);
+  ASSERT_TRUE(push);
+  const std::string eighth(limits::kMessageBytesMax / 8, 'p');
+  const auto sent = push->send(Partial{"w", std::vector<PartialItem>(8, {JobId{}, 1, eighth})});
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code, ErrorCode::kTooLong);
+  EXPECT_TRUE(push->send(Partial{"w", std::vector<PartialItem>(7, {JobId{}, 1, eighth})}));
+}
+
 TEST_P(Sockets, SayFullInsteadOfWaiting) {
   SocketOptions one;
   one.queue_max = 1;

@@ -54,5 +54,19 @@ TEST(GoldenBytes, OfTheJobPayloadsAreWhatTheyWere) {
   EXPECT_EQ(decode_job_part(testing::from_hex(kPayloads[2])), testing::sample_part());
 }
 
+// shared/protocol/README.md, "An example".
+TEST(GoldenBytes, OfTheExampleInTheSpecificationAreASubmit) {
+  const auto message =
+      decode(testing::from_hex("0101"),
+             testing::from_hex("9301a26d659195c41001890a5dac96774bbcceb302099a8057090c001e"),
+             testing::from_hex("82a474657874a6e5be88e5a5bda57461736b7391a973656e74696d656e74"));
+  ASSERT_TRUE(message) << message.error().text;
+  const auto& submit = std::get<Submit>(*message);
+  EXPECT_EQ(submit.client, "me");
+  const auto request = decode_job_request(submit.items.at(0).payload);
+  ASSERT_TRUE(request) << request.error().text;
+  EXPECT_EQ(request->text, "很好");
+}
+
 }  // namespace
 }  // namespace tandem
