@@ -65,6 +65,38 @@ TEST(ChatTemplateTest, TakesTheDefaultSystemMessageFromTheTemplate) {
             "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n");
 }
 
+// The frame of Qwen2.5's template; what it does with tools is left out.
+TEST(ChatTemplateTest, KnowsTheFrameOfQwen25) {
+  const auto chat = ChatTemplate::recognise(R"({%- if tools %}
+    {{- '<|im_start|>system\n' }}
+    {%- if messages[0]['role'] == 'system' %}
+        {{- messages[0]['content'] }}
+    {%- else %}
+        {{- 'You are Qwen, created by Alibaba Cloud. You are a helpful assistant.' }}
+    {%- endif %}
+{%- else %}
+    {%- if messages[0]['role'] == 'system' %}
+        {{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}
+    {%- else %}
+        {{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n' }}
+    {%- endif %}
+{%- endif %}
+{%- for message in messages %}
+    {%- if (message.role == "user") or (message.role == "system" and not loop.first) or (message.role == "assistant" and not message.tool_calls) %}
+        {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+{%- endif %}
+)");
+  ASSERT_TRUE(chat) << chat.error().text;
+  EXPECT_EQ(
+      to_text(chat->render(std::vector<ChatMessage>{{"user", "hi"}}, true)),
+      "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+      "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+}
+
 TEST(ChatTemplateTest, RefusesATemplateItDoesNotKnow) {
   std::string trimming = jinja("qwen3_2507");
   trimming.replace(trimming.find("message.content %}"), 15, "message.content|trim");

@@ -126,17 +126,11 @@ void Splitter::split(std::string_view text, const std::function<void(std::string
     // Compiled code works on a small stack; the interpreter takes what it needs from the heap.
     if (outcome == PCRE2_ERROR_JIT_STACKLIMIT) outcome = match(PCRE2_NO_JIT);
 
-    if (outcome == PCRE2_ERROR_NOMATCH) break;
-    const size_t next_character = search_from + character_length(text[search_from]);
-    if (outcome < 0) {  // gave up
-      if (search_from > at) take(text.substr(at, search_from - at));
-      take(text.substr(search_from, next_character - search_from));
-      at = search_from = next_character;
-      continue;
-    }
+    if (outcome < 0) break;  // nothing more to find, or gave up: the rest is one piece
+
     const size_t first = found[0], last = found[1];
     if (last <= first || first < at) {  // matched nothing (\K or lookarounds can make the ends cross)
-      search_from = next_character;
+      search_from += character_length(text[search_from]);
       continue;
     }
     if (first > at) take(text.substr(at, first - at));

@@ -20,8 +20,8 @@ class Splitter {
   static Result<Splitter> compile(const std::string& pattern);
 
   // Calls `take` with each piece of `text` (valid UTF-8) in order; together they are the whole text. What the
-  // pattern does not match is a piece of its own, and so is the next character where matching gives up at its
-  // limit (a pattern that backtracks without end; the pattern of Qwen never does).
+  // pattern does not match is a piece of its own, and so is all that is left where matching gives up at its
+  // limit (a pattern that backtracks without end; that of Qwen never does).
   void split(std::string_view text, const std::function<void(std::string_view)>& take) const;
 
  private:

@@ -32,6 +32,7 @@ struct Tokenizer::Data {
         splitter(std::move(s)),
         fingerprint(std::move(hash)),
         special(file.tokens.size()) {
+    file.merges = {};  // Bpe has them in its own form
     for (const AddedToken& token : file.added_tokens) {
       if (token.special) special[static_cast<size_t>(token.id)] = true;
       added_ids.emplace(token.text, token.id);
