@@ -1,0 +1,64 @@
+#include "worker/config.h"
+
+#include <unistd.h>
+
+#include "shared/base/limits.h"
+#include "shared/base/shipped_files.h"
+
+namespace tandem {
+
+using std::chrono::hours;
+
+Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::string* printed) {
+  TANDEM_ASSIGN(auto reader, ConfigReader::open(sources));
+  WorkerConfig config;
+  reader.key("worker.name", config.name,
+             "unique among the workers of a broker; empty: host and process number");
+  reader.key("worker.work", config.work_endpoint, "the broker's socket for workers");
+  reader.key("worker.results", config.results_endpoint, "the broker's socket for results");
+  reader.key("worker.drain", config.drain, {milliseconds(0), hours(1)},
+             "on SIGTERM, so long to finish the jobs that are held");
+  reader.choice("worker.log_level", config.log_level, {"debug", "info", "warn", "error", "off"},
+                "what is logged to standard error");
+  reader.key("model.folder", config.model,
+             "a Hugging Face folder (Qwen2 or Qwen3 architecture); empty: the demonstration model");
+  reader.key("tasks.folder", config.tasks, "task files; empty: those that come with Tandem");
+  reader.key("cache.enabled", config.cache, "answers are kept and found again");
+  reader.key("cache.folder", config.cache_folder, "shared by all workers of this host");
+  reader.bytes("cache.bytes", config.cache_bytes, {1 << 20, 1ull << 40},
+               "upper limit; the least recently used answers go first");
+  reader.key("engine.threads", config.threads, {0, 1024}, "that compute; 0: one for each core");
+  reader.bytes(
+      "engine.kv_bytes", config.kv_bytes, {1 << 16, 1ull << 44},
+      "memory for keys and values; how many sequences run, and how many jobs are taken, follows from it");
+  reader.key("engine.batch_tokens_max", config.batch_tokens_max, {1, 65'536},
+             "tokens of one step: larger is faster for long prompts, smaller is smoother for those who wait");
+  reader.key("engine.sequences_max", config.sequences_max, {1, 1024},
+             "running side by side, if the memory for keys and values allows it");
+  if (config.name.find('/') != std::string::npos || config.name.size() > limits::kNameBytesMax) {
+    reader.problem("worker.name", "expected up to " + std::to_string(limits::kNameBytesMax) +
+                                      " bytes without '/', found '" + config.name + "'");
+  }
+  if (printed != nullptr) *printed = reader.print();
+  TANDEM_TRY(reader.finish());
+  return config;
+}
+
+Result<void> complete(WorkerConfig& config) {
+  if (config.name.empty()) config.name = host_name() + "-" + std::to_string(::getpid());
+  if (config.model.empty()) {
+    TANDEM_ASSIGN(config.model, shipped_file("models/tandem-demo"));
+  }
+  if (config.tasks.empty()) {
+    TANDEM_ASSIGN(config.tasks, shipped_file("tasks"));
+  }
+  return {};
+}
+
+std::string host_name() {
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) != 0 || name[0] == 0) return "localhost";
+  return name;
+}
+
+}  // namespace tandem

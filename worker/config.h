@@ -1,0 +1,45 @@
+// The settings of a worker. Every key has its default here, and its line in config.cc.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "shared/base/clock.h"
+#include "shared/base/places.h"
+#include "shared/base/result.h"
+#include "shared/config/config_reader.h"
+
+namespace tandem {
+
+struct WorkerConfig {
+  std::string name;  // empty: host and process number
+  std::string work_endpoint = default_endpoint("work");
+  std::string results_endpoint = default_endpoint("results-in");
+  milliseconds drain{30'000};
+  std::string log_level = "info";
+
+  std::filesystem::path model;  // empty: the shipped demonstration model
+  std::filesystem::path tasks;  // empty: the shipped task files
+
+  bool cache = true;
+  std::filesystem::path cache_folder = cache_dir() / "answers";
+  uint64_t cache_bytes = 256ull << 20;
+
+  uint32_t threads = 0;  // 0: one for each core
+  uint64_t kv_bytes = 1ull << 30;
+  uint32_t batch_tokens_max = 512;
+  uint32_t sequences_max = 64;
+};
+
+// All mistakes in one error. `printed`, if given, receives the settings in effect as a TOML file.
+Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::string* printed = nullptr);
+
+// Fills what depends on the machine: name, and the folders of the shipped files. kNotFound where these are
+// not found.
+Result<void> complete(WorkerConfig& config);
+
+std::string host_name();
+
+}  // namespace tandem

@@ -1,0 +1,207 @@
+#include "worker/frontend/frontend.h"
+
+#include <utility>
+
+#include "shared/base/assert.h"
+
+namespace tandem {
+
+Frontend::Frontend(Parts parts, const Clock& clock, Inbox<ToFrontend>& inbox, Inbox<ToInference>& inference,
+                   Inbox<FromFrontend>& session)
+    : worker_(std::move(parts.worker)),
+      orders_(std::move(parts.model)),
+      tasks_(std::move(parts.tasks)),
+      cache_(std::move(parts.cache)),
+      clock_(clock),
+      inbox_(inbox),
+      inference_(inference),
+      session_(session) {}
+
+void Frontend::run() {
+  while (true) {
+    std::vector<ToFrontend> messages = inbox_.wait();
+    if (messages.empty()) return;
+    turn(std::move(messages));
+  }
+}
+
+void Frontend::turn(std::vector<ToFrontend> messages) {
+  refresh_tasks();
+  for (ToFrontend& message : messages) {
+    std::visit([this](auto& one) { hear(std::move(one)); }, message);
+  }
+  // After the answers are on their way: nobody waits for the disk.
+  if (cache_ && std::exchange(unwritten_, false)) {
+    if (auto written = cache_->flush(); !written) log_.warn("answers not cached: {}", written.error().text);
+  }
+}
+
+void Frontend::refresh_tasks() {
+  const Result<bool> changed = tasks_.refresh(clock_.now());
+  if (!changed) {
+    log_.error("task files are broken, the old ones stay in use: {}", changed.error().text);
+  } else if (*changed) {
+    orders_.forget_trees();
+    log_.info("task files read again tasks={}", tasks_.book()->tasks().size());
+  }
+}
+
+void Frontend::hear(LeasedJob leased) {
+  // The broker may lend a job again that it believed lost. It is in work already: only the number changes.
+  if (const auto known = jobs_.find(leased.id); known != jobs_.end()) {
+    known->second.attempt = leased.attempt;
+    return;
+  }
+  auto request = decode_job_request(leased.payload);
+  if (!request) {
+    log_.warn("job unreadable job={} {}", leased.id.to_string(), request.error().text);
+    session_.push(ResultItem{.id = leased.id,
+                             .attempt = leased.attempt,
+                             .error = std::move(request).error(),
+                             .retry = false,
+                             .payload = {}});
+    return;
+  }
+  ActiveJob& job = jobs_[leased.id];
+  job.id = leased.id;
+  job.attempt = leased.attempt;
+  job.arrived = leased.arrived;
+  job.request = std::move(*request);
+  job.n_open = job.request.tasks.size();
+  job.results.resize(job.n_open);
+  const auto n_tasks = static_cast<uint32_t>(job.n_open);
+  log_.debug("job begun job={} attempt={} tasks={} bytes={}", leased.id.to_string(), job.attempt, n_tasks,
+             job.request.text.size());
+  // The last task may end the job, and `job` with it.
+  for (uint32_t index = 0; index < n_tasks; ++index) begin_task(job, index);
+}
+
+void Frontend::begin_task(ActiveJob& job, uint32_t index) {
+  const JobRequest& request = job.request;
+  auto order = orders_.make(tasks_.book(), request.tasks[index], request);
+  if (!order) {
+    TaskResult result;
+    result.task = request.tasks[index];
+    result.error = std::move(order).error();
+    return finish_task(job, index, std::move(result));
+  }
+
+  Waiter waiter{.job = job.id, .task_index = index, .stream = request.stream && order->is_streamable()};
+  if (auto cached = look_up(*order, request)) {
+    if (waiter.stream) stream(waiter, cached->text->text);
+    return finish_task(job, index, std::move(*cached));
+  }
+
+  const bool store = request.store && order->task->cache_exact;
+  if (Flight* flight = flights_.find(order->key)) {
+    if (waiter.stream) stream(waiter, flight->published);
+    flight->waiters.push_back(waiter);
+    flight->store |= store;
+    return;
+  }
+  Flight& flight = flights_.start(std::move(*order));
+  flight.waiters.push_back(waiter);
+  flight.store = store;
+  inference_.push(flight.order.to_sequence(flight.id, job.arrived, waiter.stream));
+}
+
+std::optional<TaskResult> Frontend::look_up(const WorkOrder& order, const JobRequest& request) {
+  if (!cache_ || !order.task->cache_exact || request.accept == AcceptSource::kModel) return std::nullopt;
+  auto found = cache_->find(order.key);
+  if (!found) {
+    log_.warn("cache not read: {}", found.error().text);
+    return std::nullopt;
+  }
+  if (!*found) return std::nullopt;
+  unwritten_ = true;  // when it was used last
+
+  TaskResult& cached = **found;
+  TaskResult result = orders_.blank_result(*order.task);
+  result.label = std::move(cached.label);
+  result.text = std::move(cached.text);
+  result.source = AnswerSource::kExact;
+  result.usage = cached.usage;
+  result.usage.computed_tokens = 0;  // that is the point of it
+  const bool is_whole = result.label.has_value() != result.text.has_value() &&
+                        result.text.has_value() == (order.task->answer == AnswerKind::kText);
+  return is_whole ? std::optional(std::move(result)) : std::nullopt;
+}
+
+void Frontend::hear(const CancelledJob& cancelled) {
+  if (jobs_.erase(cancelled.id) == 0) return;  // its result is on its way already
+  for (const SequenceId sequence : flights_.leave(cancelled.id)) inference_.push(CancelSequence{sequence});
+  log_.debug("job cancelled job={}", cancelled.id.to_string());
+}
+
+void Frontend::hear(const SequenceDelta& delta) {
+  Flight* flight = flights_.find(delta.id);
+  if (flight == nullptr) return;  // cancelled a moment ago
+  flight->published += flight->trim.push(delta.text);
+  for (Waiter& waiter : flight->waiters) {
+    if (waiter.stream) stream(waiter, flight->published);
+  }
+}
+
+void Frontend::hear(const SequenceDone& done) {
+  std::optional<Flight> flight = flights_.end(done.id);
+  if (!flight) return;  // cancelled a moment ago
+
+  TaskResult result;
+  if (!done.error.text.empty()) {
+    result = orders_.blank_result(*flight->order.task);
+    result.error = done.error;
+  } else {
+    result = orders_.result_of(flight->order, done);
+    remember(*flight, result);
+  }
+  for (Waiter& waiter : flight->waiters) {
+    const auto job = jobs_.find(waiter.job);
+    TANDEM_ASSERT(job != jobs_.end(), "a cancelled job left its flights");
+    if (waiter.stream && result.text) stream(waiter, result.text->text);
+    finish_task(job->second, waiter.task_index, result);
+  }
+}
+
+void Frontend::remember(const Flight& flight, const TaskResult& result) {
+  if (!cache_ || !flight.store || !worth_caching(result)) return;
+  unwritten_ = true;
+  auto stored = cache_->store(flight.order.key, result, flight.order.task->cache_ttl);
+  if (!stored) log_.warn("answer not cached: {}", stored.error().text);
+}
+
+// Tells the waiter what it has not heard of `text`, the answer so far: all of it to one that came late.
+void Frontend::stream(Waiter& waiter, const std::string& text) {
+  if (waiter.n_streamed >= text.size()) return;
+  JobPart part;
+  part.task_index = waiter.task_index;
+  part.delta = text.substr(waiter.n_streamed);
+  waiter.n_streamed = text.size();
+  tell_part(jobs_.at(waiter.job), part);
+}
+
+void Frontend::tell_part(const ActiveJob& job, const JobPart& part) {
+  session_.push(PartialItem{.id = job.id, .attempt = job.attempt, .payload = encode(part)});
+}
+
+// After the job's last task, `job` is gone.
+void Frontend::finish_task(ActiveJob& job, uint32_t index, TaskResult result) {
+  result.worker = worker_;
+  result.timings.total_us = static_cast<uint64_t>(to_us(clock_.now() - job.arrived));
+  job.results[index] = std::move(result);
+  if (--job.n_open > 0) {
+    JobPart part;
+    part.task_index = index;
+    part.result = job.results[index];
+    return tell_part(job, part);
+  }
+
+  JobResult all;
+  for (std::optional<TaskResult>& one : job.results) all.tasks.push_back(std::move(*one));
+  log_.debug("job done job={} attempt={} us={}", job.id.to_string(), job.attempt,
+             to_us(clock_.now() - job.arrived));
+  session_.push(
+      ResultItem{.id = job.id, .attempt = job.attempt, .error = {}, .retry = false, .payload = encode(all)});
+  jobs_.erase(job.id);
+}
+
+}  // namespace tandem

@@ -1,0 +1,86 @@
+// The middle of a worker: from jobs to work for the model, from what the model did to results.
+//
+// All tasks of a job start at once, and each is published the moment it is finished, so that a label is out
+// while a reply is still being written. The job's result follows when all are there.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "shared/base/inbox.h"
+#include "shared/base/log.h"
+#include "shared/protocol/job.h"
+#include "worker/cache/answer_cache.h"
+#include "worker/frontend/flights.h"
+#include "worker/frontend/messages.h"
+#include "worker/frontend/task_folder.h"
+#include "worker/frontend/work_order.h"
+
+namespace tandem {
+
+// Belongs to the frontend thread, the one that calls run() or turn(). Keeps every job it was given until it
+// has told its result, or was told that it is cancelled.
+class Frontend {
+ public:
+  // What it works with. `cache` may be empty: then every answer comes from the model.
+  struct Parts {
+    std::string worker;  // its name, for results
+    ModelFacts model;
+    TaskFolder tasks;
+    std::unique_ptr<AnswerCache> cache;
+  };
+
+  // Clock and inboxes outlive it. `inbox` is heard, the others are told.
+  Frontend(Parts parts, const Clock& clock, Inbox<ToFrontend>& inbox, Inbox<ToInference>& inference,
+           Inbox<FromFrontend>& session);
+
+  // Until the inbox is closed.
+  void run();
+
+  // One round: looks at the task files, handles the messages, writes the cache.
+  void turn(std::vector<ToFrontend> messages);
+
+ private:
+  struct ActiveJob {
+    JobId id;
+    uint32_t attempt = 1;
+    TimePoint arrived;
+    JobRequest request;
+    std::vector<std::optional<TaskResult>> results;
+    size_t n_open = 0;  // tasks without a result
+  };
+
+  void hear(LeasedJob leased);
+  void hear(const CancelledJob& cancelled);
+  void hear(const SequenceDelta& delta);
+  void hear(const SequenceDone& done);
+
+  void refresh_tasks();
+  void begin_task(ActiveJob& job, uint32_t index);
+  std::optional<TaskResult> look_up(const WorkOrder& order, const JobRequest& request);
+  void remember(const Flight& flight, const TaskResult& result);
+
+  void stream(Waiter& waiter, const std::string& text);
+  void tell_part(const ActiveJob& job, const JobPart& part);
+  void finish_task(ActiveJob& job, uint32_t index, TaskResult result);
+
+  std::string worker_;
+  WorkOrders orders_;
+  TaskFolder tasks_;
+  std::unique_ptr<AnswerCache> cache_;
+  const Clock& clock_;
+  Inbox<ToFrontend>& inbox_;
+  Inbox<ToInference>& inference_;
+  Inbox<FromFrontend>& session_;
+  Log log_{"worker.frontend"};
+
+  std::unordered_map<JobId, ActiveJob> jobs_;
+  Flights flights_;
+  bool unwritten_ = false;  // the cache was used in this round
+};
+
+}  // namespace tandem

@@ -1,0 +1,102 @@
+#include "worker/frontend/work_order.h"
+
+#include <span>
+#include <vector>
+
+#include "worker/cache/answer_cache.h"
+#include "worker/frontend/trimmed_stream.h"
+
+namespace tandem {
+
+SequenceRequest WorkOrder::to_sequence(SequenceId id, TimePoint arrived, bool stream) {
+  SequenceRequest request;
+  request.id = id;
+  request.arrived = arrived;
+  request.prompt = std::move(prompt.tokens);
+  if (tree) {
+    ScoreWork score;
+    for (const LabelTree::Node& node : tree->nodes) {
+      score.paths.push_back(node.path);
+      score.wanted.push_back(node.next);
+    }
+    if (score.paths.empty()) {  // a single label: nothing to ask, and nothing worth a special case
+      score.paths.emplace_back();
+      score.wanted.emplace_back();
+    }
+    request.work = std::move(score);
+  } else {
+    request.work = DecodeWork{settings.sampler, settings.tokens_max, settings.stop, stream};
+  }
+  return request;
+}
+
+Result<WorkOrder> WorkOrders::make(const std::shared_ptr<const TaskBook>& book, const std::string& name,
+                                   const JobRequest& request) {
+  WorkOrder order;
+  order.book = book;
+  TANDEM_ASSIGN(order.task, book->find(name));
+  const Task& task = *order.task;
+  const bool is_text = task.answer == AnswerKind::kText;
+  if (task.answer == AnswerKind::kLabel && task.method == LabelMethod::kScore) {
+    TANDEM_ASSIGN(order.tree, tree_of(task));
+  }
+  TANDEM_ASSIGN(order.prompt, make_prompt(task, request, *facts_.tokenizer, facts_.chat_template,
+                                          facts_.sequence_tokens_max));
+  // A caller's settings are for open answers; a label is the task's business.
+  TANDEM_ASSIGN(order.settings,
+                decode_settings(task, is_text ? request.decode : DecodeOverrides{}, order.prompt.tokens));
+
+  AnswerKeyParts parts;
+  parts.model_fingerprint = facts_.model_fingerprint;
+  parts.tokenizer_fingerprint = facts_.tokenizer->fingerprint();
+  parts.task = &task;
+  parts.prompt = &order.prompt.tokens;
+  parts.decode = &order.settings;
+  parts.cache_namespace = request.cache_namespace;
+  order.key = answer_key(parts);
+  return order;
+}
+
+Result<std::shared_ptr<const LabelTree>> WorkOrders::tree_of(const Task& task) {
+  std::shared_ptr<const LabelTree>& tree = trees_[task.fingerprint];
+  if (!tree) {
+    auto made = make_label_tree(task, *facts_.tokenizer, facts_.end_token);
+    if (!made) return fail_in("task '" + task.name + "'", std::move(made).error());
+    tree = std::make_shared<const LabelTree>(std::move(*made));
+  }
+  return tree;
+}
+
+TaskResult WorkOrders::blank_result(const Task& task) const {
+  TaskResult result;
+  result.task = task.name;
+  result.task_version = task.version;
+  result.task_fingerprint = task.fingerprint;
+  result.model_fingerprint = facts_.model_fingerprint;
+  return result;
+}
+
+TaskResult WorkOrders::result_of(const WorkOrder& order, const SequenceDone& done) const {
+  const Task& task = *order.task;
+  TaskResult result = blank_result(task);
+  if (order.tree) {
+    std::vector<std::span<const float>> logits;
+    for (size_t i = 0; i < order.tree->nodes.size(); ++i) logits.emplace_back(done.scores[i]);
+    result.label = score_labels(task, *order.tree, logits);
+  } else if (task.answer == AnswerKind::kLabel) {
+    result.label = parse_label(task, done.text);
+  } else {
+    result.text = TextAnswer{std::string(trimmed(done.text)), done.finish_reason};
+  }
+  result.usage.prompt_tokens = done.prompt_tokens;
+  result.usage.cached_tokens = done.cached_tokens;
+  result.usage.computed_tokens = done.computed_tokens;
+  result.usage.completion_tokens = done.completion_tokens;
+  result.timings.queue_us = static_cast<uint64_t>(to_us(done.queued));
+  result.timings.prefill_us = static_cast<uint64_t>(to_us(done.prefill));
+  result.timings.decode_us = static_cast<uint64_t>(to_us(done.decode));
+  result.batch_size = done.batch_size;
+  return result;
+}
+
+}  // namespace tandem

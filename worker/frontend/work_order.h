@@ -1,0 +1,68 @@
+// From one task of a job to work for the model, and from what the model did to the task's result.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "shared/base/hash.h"
+#include "shared/protocol/job.h"
+#include "worker/engine/tokenizer/chat_template.h"
+#include "worker/engine/tokenizer/tokenizer.h"
+#include "worker/scheduler/inference.h"
+#include "worker/tasks/answer.h"
+#include "worker/tasks/prompt.h"
+#include "worker/tasks/task.h"
+
+namespace tandem {
+
+// What answers depend on besides task and text: the same for all jobs of a worker.
+struct ModelFacts {
+  std::string model_fingerprint;
+  const engine::Tokenizer* tokenizer = nullptr;
+  engine::ChatTemplate chat_template{""};
+  engine::TokenId end_token = 0;   // ends a turn of the assistant
+  size_t sequence_tokens_max = 0;  // prompt and answer of one sequence
+};
+
+// A task of a job, ready for the model.
+struct WorkOrder {
+  std::shared_ptr<const TaskBook> book;  // keeps `task`
+  const Task* task = nullptr;
+  Prompt prompt;
+  DecodeSettings settings;
+  std::shared_ptr<const LabelTree> tree;  // of a label task that is scored
+  Hash128 key;                            // of the answer: equal keys get equal answers
+
+  bool is_streamable() const { return task->answer == AnswerKind::kText; }
+  // Takes the prompt with it.
+  SequenceRequest to_sequence(SequenceId id, TimePoint arrived, bool stream);
+};
+
+// Belongs to the frontend thread. Remembers the label trees of the tasks it has seen.
+class WorkOrders {
+ public:
+  explicit WorkOrders(ModelFacts facts) : facts_(std::move(facts)) {}
+
+  // kNotFound: no such task. kInvalid, kTooLong: what the job asks cannot be done, and why.
+  Result<WorkOrder> make(const std::shared_ptr<const TaskBook>& book, const std::string& task,
+                         const JobRequest& request);
+
+  // The answer, with the facts of task and model; `done` has no error. Without worker and total time, which
+  // are the caller's.
+  TaskResult result_of(const WorkOrder& order, const SequenceDone& done) const;
+
+  // A result that has nothing but its labels: task, version, fingerprints.
+  TaskResult blank_result(const Task& task) const;
+
+  void forget_trees() { trees_.clear(); }
+
+ private:
+  Result<std::shared_ptr<const LabelTree>> tree_of(const Task& task);
+
+  ModelFacts facts_;
+  std::map<std::string, std::shared_ptr<const LabelTree>> trees_;  // by the task's fingerprint
+};
+
+}  // namespace tandem

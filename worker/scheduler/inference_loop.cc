@@ -1,0 +1,257 @@
+#include "worker/scheduler/inference_loop.h"
+
+#include <algorithm>
+#include <optional>
+#include <unordered_set>
+
+#include "shared/base/assert.h"
+
+namespace tandem {
+
+// A sequence from its arrival to its end, waiting or running.
+struct InferenceLoop::Sequence {
+  SequenceRequest request;  // its prompt moved to `tokens`
+  engine::Tokens tokens;    // the prompt and what was drawn
+  size_t n_prompt = 0;
+  engine::KvSequence kv;
+
+  std::optional<Decoding> decoding;        // of DecodeWork
+  std::vector<size_t> path_of_fork;        // of ScoreWork: the scheduler's path i is `paths[path_of_fork[i]]`
+  std::vector<engine::KvSequence> forks;   // [i]
+  std::vector<std::vector<float>> scores;  // [path]
+  size_t n_scores = 0;
+  std::string finish_reason;
+
+  uint32_t n_computed = 0;
+  TimePoint began{}, prompt_done{};
+
+  const ScoreWork* score() const { return std::get_if<ScoreWork>(&request.work); }
+};
+
+namespace {
+
+// What can be said of a request before it stands in line.
+std::optional<Error> mistake_in(const SequenceRequest& request, size_t n_vocab) {
+  const auto known = [&](engine::TokenId token) {
+    return token >= 0 && static_cast<size_t>(token) < n_vocab;
+  };
+  const auto all_known = [&](const engine::Tokens& tokens) {
+    return std::all_of(tokens.begin(), tokens.end(), known);
+  };
+  const Error unknown{ErrorCode::kInvalid, "expected token ids below " + std::to_string(n_vocab) +
+                                               ", found others: model and tokenizer do not belong together"};
+  if (!all_known(request.prompt)) return unknown;
+  if (const auto* decode = std::get_if<DecodeWork>(&request.work)) {
+    if (decode->tokens_max == 0)
+      return Error{ErrorCode::kInvalid, "tokens_max: expected at least 1, found 0"};
+    return std::nullopt;
+  }
+  const auto& score = std::get<ScoreWork>(request.work);
+  TANDEM_ASSERT(!score.paths.empty() && score.paths.size() == score.wanted.size(),
+                "every path says which tokens are wanted after it");
+  if (!std::all_of(score.paths.begin(), score.paths.end(), all_known)) return unknown;
+  if (!std::all_of(score.wanted.begin(), score.wanted.end(), all_known)) return unknown;
+  return std::nullopt;
+}
+
+}  // namespace
+
+InferenceLoop::InferenceLoop(engine::Model& model, const engine::Tokenizer& tokenizer, engine::KvCache kv,
+                             const SchedulerLimits& limits, const Clock& clock, Inbox<ToInference>& inbox,
+                             Tell tell)
+    : model_(model),
+      tokenizer_(tokenizer),
+      kv_(std::move(kv)),
+      scheduler_(limits),
+      clock_(clock),
+      inbox_(inbox),
+      tell_(std::move(tell)) {
+  TANDEM_ASSERT(limits.n_blocks <= kv_.n_blocks(), "the scheduler plans with blocks that are there");
+}
+
+InferenceLoop::~InferenceLoop() = default;
+
+void InferenceLoop::warm_up() {
+  engine::KvSequence kv = kv_.make_sequence();
+  const engine::Tokens prompt(8, 0);
+  const engine::Tokens next(1, 0);
+  for (const engine::Tokens* tokens : {&prompt, &next}) {
+    const auto reserved = kv_.reserve(kv, tokens->size());
+    TANDEM_ASSERT(reserved, "the cache is empty before the first job");
+    const engine::BatchRow row{.kv = &kv, .tokens = *tokens, .n_logits = 1};
+    model_.forward({&row, 1}, kv_, logits_);
+  }
+}
+
+void InferenceLoop::run() {
+  while (!inbox_.closed()) {
+    if (step()) continue;
+    for (ToInference& message : inbox_.wait()) hear(std::move(message));
+  }
+}
+
+bool InferenceLoop::step() {
+  for (ToInference& message : inbox_.take()) hear(std::move(message));
+  const std::vector<Piece> pieces = scheduler_.next_step();
+  if (pieces.empty()) return false;
+  run_step(pieces);
+  return true;
+}
+
+void InferenceLoop::hear(ToInference message) {
+  if (auto* request = std::get_if<SequenceRequest>(&message)) {
+    begin(std::move(*request));
+  } else {
+    cancel(std::get<CancelSequence>(message).id);
+  }
+}
+
+void InferenceLoop::begin(SequenceRequest request) {
+  const SequenceId id = request.id;
+  const auto refuse = [&](Error error) {
+    SequenceDone done;
+    done.id = id;
+    done.prompt_tokens = static_cast<uint32_t>(request.prompt.size());
+    done.error = std::move(error);
+    tell_(std::move(done));
+  };
+  if (auto mistake = mistake_in(request, model_.config().n_vocab)) return refuse(std::move(*mistake));
+
+  auto sequence = std::make_unique<Sequence>();
+  SequenceNeed need;
+  need.id = id;
+  need.n_prompt = request.prompt.size();
+  if (const auto* decode = std::get_if<DecodeWork>(&request.work)) {
+    need.decode_max = decode->tokens_max;
+    sequence->decoding.emplace(*decode, tokenizer_, model_.config().end_tokens);
+  } else {
+    const auto& score = std::get<ScoreWork>(request.work);
+    for (size_t path = 0; path < score.paths.size(); ++path) {
+      if (score.paths[path].empty()) continue;
+      sequence->path_of_fork.push_back(path);
+      need.paths.push_back(score.paths[path].size());
+    }
+    sequence->scores.resize(score.paths.size());
+  }
+  if (auto added = scheduler_.add(need); !added) return refuse(std::move(added).error());
+
+  sequence->n_prompt = request.prompt.size();
+  sequence->tokens = std::move(request.prompt);
+  sequence->request = std::move(request);
+  sequence->kv = kv_.make_sequence();
+  const bool is_new = sequences_.emplace(id, std::move(sequence)).second;
+  TANDEM_ASSERT(is_new, "the frontend numbers sequences once");
+}
+
+void InferenceLoop::cancel(SequenceId id) {
+  const auto found = sequences_.find(id);
+  if (found == sequences_.end()) return;  // it was finished just before
+  found->second->finish_reason = "cancelled";
+  end(*found->second, 0);
+}
+
+void InferenceLoop::run_step(const std::vector<Piece>& pieces) {
+  rows_.clear();
+  std::unordered_set<SequenceId> in_step;
+  const TimePoint began = clock_.now();
+  for (const Piece& piece : pieces) {
+    Sequence& sequence = *sequences_.at(piece.id);
+    if (sequence.n_computed == 0) sequence.began = began;
+    rows_.push_back(row_of(piece));
+    sequence.n_computed += static_cast<uint32_t>(piece.n_tokens);
+    in_step.insert(piece.id);
+  }
+
+  model_.forward(rows_, kv_, logits_);
+
+  size_t next_logits = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    Sequence& sequence = *sequences_.at(pieces[i].id);
+    const std::span<float> logits = rows_[i].n_logits > 0 ? logits_[next_logits] : std::span<float>();
+    next_logits += rows_[i].n_logits;
+    if (pieces[i].kind == Piece::Kind::kPrompt && pieces[i].last) sequence.prompt_done = clock_.now();
+    if (take(pieces[i], sequence, logits)) end(sequence, in_step.size());
+  }
+}
+
+engine::BatchRow InferenceLoop::row_of(const Piece& piece) {
+  Sequence& sequence = *sequences_.at(piece.id);
+  engine::BatchRow row;
+  switch (piece.kind) {
+    case Piece::Kind::kDecode:
+      row = {&sequence.kv, {&sequence.tokens.back(), 1}, 1};
+      break;
+    case Piece::Kind::kPrompt: {
+      const bool wanted =
+          piece.last && (sequence.decoding || sequence.path_of_fork.size() < sequence.scores.size());
+      row = {&sequence.kv, {sequence.tokens.data() + piece.begin, piece.n_tokens}, wanted ? 1u : 0u};
+      break;
+    }
+    case Piece::Kind::kPath: {
+      if (piece.begin == 0) {
+        auto fork = kv_.fork(sequence.kv, sequence.n_prompt);
+        TANDEM_ASSERT(fork, "blocks were reserved at admission");
+        // The paths come in order, but their rows point here: the place must not move.
+        if (sequence.forks.empty()) sequence.forks.resize(sequence.path_of_fork.size());
+        sequence.forks[piece.path] = std::move(*fork);
+      }
+      const engine::Tokens& path = sequence.score()->paths[sequence.path_of_fork[piece.path]];
+      row = {&sequence.forks[piece.path], {path.data() + piece.begin, piece.n_tokens}, piece.last ? 1u : 0u};
+      break;
+    }
+  }
+  const auto reserved = kv_.reserve(*row.kv, row.tokens.size());
+  TANDEM_ASSERT(reserved, "blocks were reserved at admission");
+  return row;
+}
+
+bool InferenceLoop::take(const Piece& piece, Sequence& sequence, std::span<float> logits) {
+  if (logits.empty()) return false;
+  if (sequence.decoding) {
+    Decoding::Step step = sequence.decoding->next(logits, sequence.tokens);
+    if (sequence.decoding->stream() && !step.text.empty()) {
+      tell_(SequenceDelta{sequence.request.id, std::move(step.text)});
+    }
+    sequence.finish_reason = std::move(step.finish_reason);
+    return !sequence.finish_reason.empty();
+  }
+
+  const ScoreWork& score = *sequence.score();
+  for (size_t path = 0; path < score.paths.size(); ++path) {
+    const bool is_this = piece.kind == Piece::Kind::kPath ? path == sequence.path_of_fork[piece.path]
+                                                          : score.paths[path].empty();
+    if (!is_this) continue;
+    for (const engine::TokenId token : score.wanted[path]) sequence.scores[path].push_back(logits[token]);
+    ++sequence.n_scores;
+  }
+  if (piece.kind == Piece::Kind::kPath) sequence.forks[piece.path] = {};  // its blocks are free again
+  return sequence.n_scores == score.paths.size();
+}
+
+void InferenceLoop::end(Sequence& sequence, size_t batch_size) {
+  const TimePoint now = clock_.now();
+  SequenceDone done;
+  done.id = sequence.request.id;
+  done.scores = std::move(sequence.scores);
+  done.finish_reason = std::move(sequence.finish_reason);
+  done.prompt_tokens = static_cast<uint32_t>(sequence.n_prompt);
+  done.computed_tokens = sequence.n_computed;
+  if (sequence.decoding) {
+    done.text = sequence.decoding->text();
+    done.completion_tokens = static_cast<uint32_t>(sequence.decoding->n_drawn());
+  }
+  done.batch_size = static_cast<uint32_t>(batch_size);
+  if (sequence.n_computed == 0) {  // cancelled in line
+    done.queued = now - sequence.request.arrived;
+  } else {
+    const TimePoint prompt_done = sequence.prompt_done == TimePoint{} ? now : sequence.prompt_done;
+    done.queued = sequence.began - sequence.request.arrived;
+    done.prefill = prompt_done - sequence.began;
+    done.decode = now - prompt_done;
+  }
+  scheduler_.remove(done.id);
+  sequences_.erase(done.id);
+  tell_(std::move(done));
+}
+
+}  // namespace tandem

@@ -1,0 +1,68 @@
+// The worker's side of the conversation with the broker. Pure: messages and time in, messages out; no socket.
+//
+//   Hello -> Welcome     who we are, how often to be heard of; repeated until the broker answers
+//   Job, Cancel          work comes and is called off
+//   Heartbeat            names what is held; what it does not name the broker takes back
+//   WhoAreYou -> Hello   a broker that was restarted hears what we still hold, so nothing is done twice
+//   Ready{0}, Goodbye    no more, please; and the end
+
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "shared/base/clock.h"
+#include "shared/base/ids.h"
+#include "shared/protocol/messages.h"
+#include "worker/frontend/messages.h"
+
+namespace tandem {
+
+// One thread.
+class BrokerDialogue {
+ public:
+  // `hello` without `held`. An unanswered Hello is repeated after `patience`.
+  BrokerDialogue(Hello hello, Duration patience) : hello_(std::move(hello)), patience_(patience) {}
+
+  struct Heard {
+    std::vector<LeasedJob> jobs;   // to begin (or, when it is held already, with a new attempt number)
+    std::vector<JobId> cancelled;  // to forget
+    std::string complaint;         // for the log: the broker refused something, or spoke out of turn
+  };
+  Heard hear(Message message, TimePoint now);
+
+  // What is to be said now: Hello, Heartbeat. Call it once a turn, and again at wake_at().
+  std::vector<Message> due(TimePoint now);
+  TimePoint wake_at() const { return wake_at_; }
+
+  // A message could not be sent: the broker is away. When it is back it hears Hello first.
+  void broker_is_away(TimePoint now);
+  void broker_is_back(TimePoint now) { wake_at_ = now; }
+
+  // The result was handed over; the lease is not named any more. False when the job was called off meanwhile:
+  // nobody wants it.
+  bool wants(const ResultItem& result) const { return held_.contains(result.id); }
+  bool wants(const PartialItem& part) const { return held_.contains(part.id); }
+  void handed_over(const ResultItem& result);
+
+  // No more jobs from now on; what is held is to be finished.
+  Message drain();
+
+  bool welcomed() const { return welcomed_; }
+  size_t n_held() const { return held_.size(); }
+  milliseconds heartbeat() const { return heartbeat_; }
+
+ private:
+  std::vector<HeldLease> held() const;
+  void hear_job(Job job, TimePoint now, Heard& heard);
+
+  Hello hello_;
+  Duration patience_;
+  milliseconds heartbeat_{0};
+  bool welcomed_ = false;
+  TimePoint wake_at_{};                       // the next Hello or Heartbeat
+  std::unordered_map<JobId, uint32_t> held_;  // job, attempt
+};
+
+}  // namespace tandem

@@ -1,0 +1,68 @@
+// The worker's outer end: its sockets. Jobs come in and go to the frontend, what the frontend made goes out.
+
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "shared/base/inbox.h"
+#include "shared/base/log.h"
+#include "shared/base/result.h"
+#include "shared/net/context.h"
+#include "shared/net/sockets.h"
+#include "worker/frontend/messages.h"
+#include "worker/session/broker_dialogue.h"
+#include "worker/session/outbox.h"
+
+namespace tandem {
+
+struct SessionOptions {
+  std::string work_endpoint;
+  std::string results_endpoint;
+  Hello hello;  // without `held`
+  size_t parts_max = 1024;
+  Duration patience = std::chrono::seconds(1);  // for an answer to Hello
+  Duration drain{};                             // how long to finish what is held once asked to stop
+};
+
+// Belongs to the thread that calls run().
+//
+// Results are lost in one way only: the broker dies with them between its socket and its disk. Then they are
+// not among what the next Hello names, the broker lends the job again, and the exact cache has the answer.
+class Session {
+ public:
+  // kInvalid for an endpoint that is none. The broker may still be away. Inboxes and wakes outlive the
+  // session; `wake` is the one of `inbox`.
+  static Result<Session> open(NetContext& net, SessionOptions options, const Clock& clock,
+                              Inbox<FromFrontend>& inbox, Wake& wake, Inbox<ToFrontend>& frontend);
+
+  // Until `stop` is set and what was held is finished, or the time for that is over. `on_welcome` is called
+  // at the first Welcome: the worker is of use from then on. Gives the number of jobs left unfinished.
+  size_t run(Wake& stop, const std::function<bool()>& stop_requested,
+             const std::function<void()>& on_welcome);
+
+ private:
+  Session(SessionOptions options, const Clock& clock, Inbox<FromFrontend>& inbox, Wake& wake,
+          Inbox<ToFrontend>& frontend, DealerSocket work, PushSocket results);
+
+  void hear_broker();
+  void hear_frontend();
+  void speak(const Message& message);
+  void look_for_broker();
+  void send_results();
+  void wait(Wake& stop, TimePoint until);
+
+  SessionOptions options_;
+  const Clock& clock_;
+  Inbox<FromFrontend>& inbox_;
+  Wake& wake_;
+  Inbox<ToFrontend>& frontend_;
+  DealerSocket work_;
+  PushSocket results_;
+  BrokerDialogue dialogue_;
+  Outbox outbox_;
+  bool broker_away_ = false;
+  Log log_{"worker.session"};
+};
+
+}  // namespace tandem

@@ -1,0 +1,116 @@
+#include "worker/worker.h"
+
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "shared/base/inbox.h"
+#include "shared/base/log.h"
+#include "shared/net/context.h"
+#include "worker/cache/answer_cache.h"
+#include "worker/engine/model/model.h"
+#include "worker/engine/tokenizer/chat_template.h"
+#include "worker/engine/tokenizer/tokenizer.h"
+#include "worker/frontend/frontend.h"
+#include "worker/scheduler/capacity.h"
+#include "worker/scheduler/inference_loop.h"
+#include "worker/session/session.h"
+
+namespace tandem {
+
+namespace {
+
+// The token that ends a turn of the assistant, which tells a whole label from the beginning of a longer one.
+engine::TokenId turn_end(const engine::Tokenizer& tokenizer, const engine::ModelConfig& model) {
+  if (const auto id = tokenizer.special_id("<|im_end|>")) return *id;
+  return model.end_tokens.empty() ? -1 : model.end_tokens.front();
+}
+
+Hello hello_of(const WorkerConfig& config, const engine::Model& model, const TaskBook& tasks,
+               size_t credits) {
+  Hello hello;
+  hello.worker = config.name;
+  hello.host = host_name();
+  hello.model = model.fingerprint();
+  hello.credit_max = static_cast<uint32_t>(credits);
+  for (const auto& [name, task] : tasks.tasks()) hello.tasks.push_back(name);
+  return hello;
+}
+
+}  // namespace
+
+Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSignal& stop,
+                        const std::function<void(const std::string&)>& on_ready) {
+  const Log log("worker");
+  const TimePoint started = clock.now();
+
+  TANDEM_ASSIGN(TaskFolder tasks, TaskFolder::open(config.tasks));
+  TANDEM_ASSIGN(const engine::Tokenizer tokenizer, engine::Tokenizer::load(config.model));
+  TANDEM_ASSIGN(engine::ChatTemplate chat_template, engine::ChatTemplate::load(config.model));
+  TANDEM_ASSIGN(const std::unique_ptr<engine::Model> model,
+                engine::Model::load(config.model, {.n_threads = config.threads}));
+
+  TANDEM_ASSIGN(const Capacity capacity, derive_capacity({.kv_bytes = config.kv_bytes,
+                                                          .sequences_max = config.sequences_max,
+                                                          .batch_tokens_max = config.batch_tokens_max},
+                                                         model->kv_shape(), model->config().n_positions_max));
+  log.info("capacity {}", capacity.describe());
+  TANDEM_ASSIGN(engine::KvCache kv, engine::KvCache::create(model->kv_shape(), capacity.n_blocks));
+
+  std::unique_ptr<AnswerCache> cache;
+  if (config.cache) {
+    TANDEM_ASSIGN(cache,
+                  AnswerCache::open({.folder = config.cache_folder, .bytes_max = config.cache_bytes}, clock));
+    if (!cache->note().empty()) log.warn("{}", cache->note());
+  }
+
+  // Session (this thread) -> frontend -> inference -> frontend -> session.
+  Wake session_wake;
+  Inbox<FromFrontend> session_inbox(&session_wake);
+  Inbox<ToFrontend> frontend_inbox;
+  Inbox<ToInference> inference_inbox;
+
+  NetContext net;
+  SessionOptions session_options{.work_endpoint = config.work_endpoint,
+                                 .results_endpoint = config.results_endpoint,
+                                 .hello = hello_of(config, *model, *tasks.book(), capacity.credits),
+                                 .parts_max = capacity.parts_max,
+                                 .drain = config.drain};
+  TANDEM_ASSIGN(Session session, Session::open(net, std::move(session_options), clock, session_inbox,
+                                               session_wake, frontend_inbox));
+
+  Frontend frontend({.worker = config.name,
+                     .model = {.model_fingerprint = model->fingerprint(),
+                               .tokenizer = &tokenizer,
+                               .chat_template = std::move(chat_template),
+                               .end_token = turn_end(tokenizer, model->config()),
+                               .sequence_tokens_max = capacity.sequence_tokens_max},
+                     .tasks = std::move(tasks),
+                     .cache = std::move(cache)},
+                    clock, frontend_inbox, inference_inbox, session_inbox);
+
+  InferenceLoop inference(
+      *model, tokenizer, std::move(kv), capacity.scheduler_limits(), clock, inference_inbox,
+      [&](FromInference news) { std::visit([&](auto& one) { frontend_inbox.push(std::move(one)); }, news); });
+  inference.warm_up();
+  log.info("model ready folder={} fingerprint={} ms={}", config.model.string(), model->fingerprint(),
+           to_us(clock.now() - started) / 1000);
+
+  std::thread frontend_thread([&] { frontend.run(); });
+  std::thread inference_thread([&] { inference.run(); });
+  const size_t n_unfinished = session.run(
+      stop.wake(), [&] { return stop.requested(); },
+      [&] {
+        on_ready("worker=" + config.name + " model=" + model->fingerprint() +
+                 " credits=" + std::to_string(capacity.credits));
+      });
+  // Nothing more goes in: the frontend empties its inbox and ends, the inference after it.
+  frontend_inbox.close();
+  frontend_thread.join();
+  inference_inbox.close();
+  inference_thread.join();
+  log.info("stopped unfinished={}", n_unfinished);
+  return {};
+}
+
+}  // namespace tandem
