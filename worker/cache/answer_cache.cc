@@ -13,6 +13,9 @@ namespace {
 // What may wait for flush(): bounds for a caller that never calls it.
 constexpr size_t kPendingChangesMax = 16'384;
 constexpr size_t kPendingBytesMax = 4u << 20;
+// A commit costs a sync of the disk, hundreds of microseconds. What was used last may be late; all a crash
+// can cost is that an old answer goes before a slightly older one.
+constexpr size_t kUsesWorthACommit = 1000;
 
 uint64_t default_map_bytes(uint64_t bytes_max) {
   constexpr uint64_t kSpare = 64u << 20;  // pages of snapshots, and those that a transaction rewrites
@@ -42,7 +45,7 @@ class StoredAnswerCache final : public AnswerCache {
       : store_(std::move(store)), options_(options), clock_(clock) {}
 
   // Best effort: nobody is left to hear of an error.
-  ~StoredAnswerCache() override { (void)StoredAnswerCache::flush(); }
+  ~StoredAnswerCache() override { (void)write_pending(); }
 
   Result<std::optional<TaskResult>> find(const Hash128& key) override;
   Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl) override;
@@ -61,12 +64,14 @@ class StoredAnswerCache final : public AnswerCache {
   Result<std::optional<TaskResult>> find_in(const Hash128& key, std::string_view bytes);
   Result<std::optional<TaskResult>> miss();
   Result<void> remember(const Hash128& key, AnswerChange::Kind kind, std::string record);
+  Result<void> write_pending();
 
   AnswerStore store_;
   AnswerCacheOptions options_;
   const Clock& clock_;
   std::unordered_map<Hash128, Pending, KeyHash> pending_;
   size_t pending_bytes_ = 0;
+  bool has_changes_ = false;  // more than uses are pending
   uint64_t n_uses_ = 0;
   AnswerCacheStats stats_;
 };
@@ -123,6 +128,7 @@ Result<void> StoredAnswerCache::store(const Hash128& key, const TaskResult& resu
 Result<void> StoredAnswerCache::remember(const Hash128& key, AnswerChange::Kind kind, std::string record) {
   Pending& pending = pending_[key];
   pending.use = ++n_uses_;
+  has_changes_ |= kind != AnswerChange::Kind::kTouch;
   const bool stays_stored = pending.kind == AnswerChange::Kind::kStore && !pending.record.empty() &&
                             kind == AnswerChange::Kind::kTouch;
   if (!stays_stored) {
@@ -132,10 +138,15 @@ Result<void> StoredAnswerCache::remember(const Hash128& key, AnswerChange::Kind 
     pending.record = std::move(record);
   }
   if (pending_.size() < kPendingChangesMax && pending_bytes_ < kPendingBytesMax) return {};
-  return flush();
+  return write_pending();
 }
 
 Result<void> StoredAnswerCache::flush() {
+  if (!has_changes_ && pending_.size() < kUsesWorthACommit) return {};
+  return write_pending();
+}
+
+Result<void> StoredAnswerCache::write_pending() {
   if (pending_.empty()) return {};
   std::vector<std::pair<uint64_t, AnswerChange>> by_use;
   by_use.reserve(pending_.size());
@@ -144,6 +155,7 @@ Result<void> StoredAnswerCache::flush() {
   }
   pending_.clear();
   pending_bytes_ = 0;
+  has_changes_ = false;
   std::sort(by_use.begin(), by_use.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<AnswerChange> changes;
   changes.reserve(by_use.size());
@@ -154,6 +166,7 @@ Result<void> StoredAnswerCache::flush() {
 Result<void> StoredAnswerCache::clear() {
   pending_.clear();
   pending_bytes_ = 0;
+  has_changes_ = false;
   return store_.clear();
 }
 

@@ -61,8 +61,9 @@ class AnswerCache {
   // more than answer_bytes_max is passed over. `ttl` 0: for ever.
   virtual Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl) = 0;
   // Writes what is pending (answers, and when entries were last used) in one transaction; over bytes_max the
-  // least recently used go. Called between jobs; done by itself when much is pending, and at the end. After
-  // an error the pending answers are gone.
+  // least recently used go. Called between jobs; done by itself when much is pending, and at the end. Uses
+  // alone are not worth a sync: they wait for the next answer, or for a thousand. After an error the pending
+  // answers are gone.
   virtual Result<void> flush() = 0;
   virtual Result<void> clear() = 0;
   virtual AnswerCacheStats stats() const = 0;

@@ -1,7 +1,8 @@
 // An answer as it lies in the store, byte by byte. Numbers are little-endian.
 //
 //   offset  size
-//   0       8     checksum: low half of XXH3-128 over the format's name, the key, and all bytes from 8 on
+//   0       8     checksum: the low halves of the XXH3-128 of all bytes from 8 on, of the XXH3-128 of the
+//                 format's name, and of the key, xor-ed
 //   8       8     created_ms, wall clock, when the model gave the answer
 //   16      8     expires_ms, wall clock; 0: never
 //   24      n     payload: encode(JobResult) with one TaskResult (shared/protocol/README.md)

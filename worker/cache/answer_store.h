@@ -37,8 +37,8 @@ struct AnswerTotals {
   uint64_t next_stamp = 1;
 };
 
-// What an entry with a record of this size takes in the file: its nodes in three tables, whole pages where it
-// is large, and half as much again, since the pages of a tree with random keys are two thirds full.
+// What an entry with a record of this size takes in the file: its place in three tables, whole pages where it
+// is large, and the room that a tree with random keys leaves in its pages.
 uint64_t entry_bytes(size_t record_bytes);
 
 class AnswerStore {

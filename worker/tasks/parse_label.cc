@@ -92,8 +92,9 @@ constexpr u32string_view kNegatingWords[] = {
 constexpr u32string_view kHarmless[] = {U"非常", U"不仅", U"不但", U"不只",   U"不光", U"不错",
                                         U"没错", U"无疑", U"无论", U"不得不", U"未来", U"除非",
                                         U"不论", U"不管", U"不禁", U"不由",   U"不愧", U"莫非"};
-constexpr u32string_view kNegatingCharacters = U"不没非未否無沒";
-constexpr u32string_view kNegatingWhenNext = U"无無反";  // "无正面"; elsewhere they are parts of words: 无聊
+constexpr u32string_view kNegatingCharacters = U"不没非未否沒";
+// Right in front of a label only: "无正面" is none, "无聊" is a word. "正负面" means both.
+constexpr u32string_view kNegatingWhenNext = U"无無反正";
 
 template <size_t N>
 bool contains(const u32string_view (&list)[N], u32string_view word) {
