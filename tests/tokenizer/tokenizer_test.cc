@@ -97,7 +97,9 @@ TEST(TokenizerTest, FindsTheFirstAndThenTheLongestAddedToken) {
 }
 
 TEST(TokenizerTest, CountsInvalidUtf8AsReplacementCharacters) {
-  for (const auto& c : golden::read_json("data/golden/golden/decode.json")["invalid_utf8"]) {
+  const auto cases = golden::read_json("data/golden/golden/decode.json")["invalid_utf8"];
+  ASSERT_EQ(cases.size(), 10u);
+  for (const auto& c : cases) {
     const auto hex = c["bytes_hex"].get<std::string>();
     std::string bytes;
     for (size_t i = 0; i < hex.size(); i += 2) {
