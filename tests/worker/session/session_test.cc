@@ -48,7 +48,7 @@ class SessionTest : public ::testing::Test {
   }
   std::string endpoint(const std::string& name) const { return "ipc://" + (folder_ / name).string(); }
 
-  void start(Duration drain = kPatience) {
+  void start(Duration drain = Duration::zero()) {
     SessionOptions options;
     options.work_endpoint = endpoint("work");
     options.results_endpoint = endpoint("results");
@@ -270,7 +270,7 @@ TEST_F(SessionTest, WaitsForABrokerThatStartsLater) {
 
 TEST_F(SessionTest, FinishesWhatItHoldsBeforeItStops) {
   start_broker();
-  start();
+  start(kPatience);
   welcome();
   const JobId id = make_job_id();
   say(lend(id));
@@ -289,7 +289,7 @@ TEST_F(SessionTest, FinishesWhatItHoldsBeforeItStops) {
 
 TEST_F(SessionTest, LeavesWithUnfinishedJobsWhenItsTimeToDrainIsOver) {
   start_broker();
-  start(Duration::zero());
+  start();
   welcome();
   say(lend(make_job_id()));
   at_frontend(1);
