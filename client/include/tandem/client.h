@@ -24,6 +24,7 @@ struct ClientOptions {
   std::string name;  // results come under it; "" makes a unique one. Reuse it to get results after a restart
   size_t outstanding_max = 1024;                      // submit() waits, or reports kFull, beyond this
   Duration accept_timeout = std::chrono::seconds(5);  // Submit is repeated after this without an answer
+  Duration full_patience = std::chrono::minutes(5);   // a job refused as kFull is offered again for so long
 };
 
 // The job's one outcome.
@@ -35,6 +36,7 @@ struct Outcome {
 // A piece before the outcome; best effort.
 struct PartEvent {
   JobId id;
+  uint32_t attempt = 0;  // when it grows, another worker has the job and its text begins anew
   JobPart part;
 };
 using ClientEvent = std::variant<PartEvent, Outcome>;
