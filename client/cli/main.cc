@@ -1,0 +1,59 @@
+// `tandem`: the command line for people. Each verb is in a file of its own name.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "client/cli/program.h"
+#include "shared/base/log.h"
+
+namespace {
+
+constexpr const char* kAbout =
+    R"(Sentiment and replies for texts, through a queue, from a small language model.
+
+Start here:
+  tandem submit "I love it"                 one text, answered at once
+  tandem chat                               a conversation
+  tandem run in.jsonl -o out.jsonl          a file of texts, a line each: {"text": "..."}
+  tandem show out.jsonl                     its results as a table
+
+Without a broker configured, a private broker and worker are started for the length of the
+command. `tandem VERB --help` tells the rest.)";
+
+constexpr const char* kFooter =
+    R"(Exit codes: 0 all is well, 1 some rows failed, 2 wrong usage, 3 no broker answers,
+4 the run broke off (disk full, worker died), 130 interrupted.
+Environment: TANDEM_BROKER (as --broker), TANDEM_RUN_DIR, XDG_CACHE_HOME, NO_COLOR.)";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  tandem::StopSignal stop;
+  tandem::cli::Program program{stop};
+
+  CLI::App app(kAbout, "tandem");
+  app.footer(kFooter);
+  app.set_version_flag("--version", "tandem " TANDEM_VERSION);
+  app.require_subcommand(0, 1);
+  app.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
+  tandem::cli::add_run(app, program);
+  tandem::cli::add_submit(app, program);
+  tandem::cli::add_chat(app, program);
+  tandem::cli::add_jobs(app, program);
+  tandem::cli::add_show(app, program);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // help and version
+    const auto verbs = app.get_subcommands();
+    const std::string verb = verbs.empty() ? "" : " " + verbs.front()->get_name();
+    std::fprintf(stderr, "tandem%s: %s\nTry: tandem%s --help\n", verb.c_str(), error.what(), verb.c_str());
+    return tandem::cli::kUsage;
+  }
+  if (app.get_subcommands().empty()) {
+    std::fprintf(stderr, "tandem: expected a verb: run, submit, chat, jobs or show\nTry: tandem --help\n");
+    return tandem::cli::kUsage;
+  }
+  return program.exit_code;
+}
