@@ -1,0 +1,207 @@
+// The program itself: what it says about itself, and what it says about wrong usage. Whole runs are in
+// tests/system.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/client/fake_broker.h"
+#include "tests/support/process.h"
+#include "tests/support/temp_dir.h"
+
+namespace tandem::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+class TandemTest : public ::testing::Test {
+ protected:
+  RunResult tandem(std::vector<std::string> arguments, const std::string& input = "") {
+    arguments.insert(arguments.begin(), "tandem");
+    ProcessOptions options;
+    options.input = input;
+    options.output_dir = folder_.path();
+    options.environment = {{"XDG_CONFIG_HOME", folder_.path().string()},
+                           {"TANDEM_RUN_DIR", (folder_ / "nobody").string()},
+                           {"TANDEM_BROKER", ""}};
+    return run_process(std::move(arguments), options);
+  }
+  std::string write(const std::string& name, const std::string& content) {
+    std::ofstream(folder_ / name) << content;
+    return (folder_ / name).string();
+  }
+
+  TempDir folder_;
+};
+
+TEST_F(TandemTest, HelpIsEnoughToStartWith) {
+  RunResult help = tandem({"--help"});
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.err, IsEmpty());
+  for (const std::string verb : {"run", "submit", "chat", "jobs", "show"}) {
+    EXPECT_THAT(help.out, HasSubstr("\n  " + verb));
+    const RunResult of_verb = tandem({verb, "--help"});
+    EXPECT_EQ(of_verb.status, 0);
+    EXPECT_THAT(of_verb.out, HasSubstr("Example")) << verb;
+    EXPECT_THAT(of_verb.out, HasSubstr("  tandem " + verb)) << verb;
+  }
+  EXPECT_THAT(tandem({"--version"}).out, HasSubstr("tandem "));
+}
+
+TEST_F(TandemTest, WrongUsageIsStatusTwoWithTheWordThatIsWrong) {
+  const std::string in = write("in.jsonl", "{\"text\": \"x\"}\n");
+  const std::string there = write("there.jsonl", "");
+  const struct {
+    std::vector<std::string> arguments;
+    const char* expected;
+  } cases[] = {
+      {{}, "--help"},
+      {{"frobnicate"}, "frobnicate"},
+      {{"run"}, "IN is required"},
+      {{"run", "nowhere.jsonl"}, "tandem run: nowhere.jsonl: cannot open: No such file"},
+      {{"run", in, "--tusks", "reply"}, "--tusks"},
+      {{"run", in, "--tasks", ","}, "--tasks"},
+      {{"run", in, "--max-tokens", "-5"}, "--max-tokens"},
+      {{"run", in, "--outstanding", "0"}, "--outstanding"},
+      {{"run", in, "--temperature", "hot"}, "--temperature"},
+      {{"run", in, "--top-p", "1.5"}, "--top-p"},
+      {{"run", in, "--variable", "novalue"}, "NAME=VALUE"},
+      {{"run", in, "--progress", "loud"}, "auto, bar, json or none"},
+      {{"run", in, "-o", there}, "is there already; --force"},
+      {{"run", in, "-o", in, "--force"}, "another file than the input"},
+      {{"run", in, "-o", "no/such/folder/out"}, "no/such/folder/out"},
+      {{"run", in, "--broker", "tcp://127.0.0.1:1"}, "SUBMIT,RESULTS"},
+      {{"run", in, "--broker", "x,y"}, "'x'"},
+      {{"run", in, "--model", "m", "--broker", "x"}, "--model"},
+      {{"run", in, "--config", "nowhere.toml"}, "nowhere.toml"},
+      {{"submit"}, "expected a text"},
+      {{"submit", "\xC3\x28"}, "UTF-8"},
+      {{"show", in}, "in.jsonl:1: expected an object with \"results\""},
+      {{"jobs", "--model", "m"}, "--model"},
+  };
+  for (const auto& one : cases) {
+    const RunResult run = tandem(one.arguments);
+    EXPECT_EQ(run.status, 2) << ::testing::PrintToString(one.arguments) << run.err;
+    EXPECT_THAT(run.err, HasSubstr(one.expected)) << ::testing::PrintToString(one.arguments);
+    EXPECT_THAT(run.out, IsEmpty());
+  }
+}
+
+TEST_F(TandemTest, MistakesInTheConfigAreAllNamed) {
+  const std::string config = write("client.toml", "[client]\nsubmt = \"x\"\nresults = 5\n");
+  const RunResult run = tandem({"jobs", "--config", config});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("client.toml:2"), HasSubstr("submt"), HasSubstr("client.toml:3")));
+}
+
+TEST_F(TandemTest, WithoutABrokerItSaysWhatItTriedAndWhatToDo) {
+  const RunResult run = tandem({"jobs"});
+  EXPECT_EQ(run.status, 3);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("no broker answers at ipc://" + (folder_ / "nobody/submit").string()),
+                             HasSubstr("tandem-broker"), HasSubstr("--broker")));
+}
+
+TEST_F(TandemTest, ARunThatNeverBeganLeavesNothingBehind) {
+  const std::string in = write("in.jsonl", "{\"text\": \"x\"}\n");
+  const std::string out = (folder_ / "out.jsonl").string();
+  EXPECT_EQ(tandem({"run", in, "-o", out, "--broker", (folder_ / "nobody").string()}).status, 3);
+  for (const char* suffix : {"", ".partial", ".partial.lock"})
+    EXPECT_FALSE(std::filesystem::exists(out + suffix));
+}
+
+// A broker that answers by itself, in a thread of its own.
+class TandemWithBroker : public TandemTest {
+ protected:
+  TandemWithBroker() {
+    thread_ = std::thread([this] {
+      FakeBroker broker(folder_.path());
+      broker.run(done_);
+    });
+  }
+  ~TandemWithBroker() override {
+    done_ = true;
+    thread_.join();
+  }
+  RunResult tandem(std::vector<std::string> arguments, const std::string& input = "") {
+    arguments.insert(arguments.end(), {"--broker", folder_.path().string()});
+    return TandemTest::tandem(std::move(arguments), input);
+  }
+
+  std::atomic<bool> done_ = false;
+  std::thread thread_;
+};
+
+TEST_F(TandemWithBroker, ABrokenLineInTheMiddleIsAnErrorRowAndTheRunGoesOn) {
+  const std::string in = write("in.jsonl",
+                               "{\"id\": 1, \"text\": \"a\", \"shop\": \"west\"}\n"
+                               "{\"id\": 2, \"te\n"
+                               "{\"id\": 3, \"text\": \"c\"}\n");
+  const std::string out = (folder_ / "out.jsonl").string();
+  const RunResult run = tandem({"run", in, "-o", out, "--tasks", "echo"});
+  EXPECT_EQ(run.status, 1) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("3 rows, 1 failed, 0 cached"));
+  EXPECT_THAT(run.err, Not(HasSubstr("\r"))) << "no bar where there is no terminal";
+
+  std::ifstream file(out);
+  std::vector<json> rows;
+  for (std::string line; std::getline(file, line);) rows.push_back(json::parse(line));
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0]["results"]["echo"]["text"], "echo: a");
+  EXPECT_EQ(rows[0]["shop"], "west");
+  EXPECT_EQ(rows[1]["error"]["line"], 2);
+  EXPECT_EQ(rows[1]["error"]["code"], "invalid");
+  EXPECT_EQ(rows[2]["id"], 3);
+
+  const RunResult table = TandemTest::tandem({"show", out, "--width", "80"});
+  EXPECT_EQ(table.status, 0) << table.err;
+  EXPECT_THAT(table.out, AllOf(HasSubstr("echo: c"), HasSubstr("(line 2)"), HasSubstr("3 rows, 1 failed")));
+}
+
+TEST_F(TandemWithBroker, StandardInputToStandardOutputInAPipe) {
+  std::string lines;
+  for (int i = 0; i < 500; ++i) lines += json{{"text", std::to_string(i)}}.dump() + "\n";
+  const RunResult run =
+      tandem({"run", "-", "--tasks", "echo", "--progress", "json", "--outstanding", "50"}, lines);
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(std::count(run.out.begin(), run.out.end(), '\n'), 500);
+  EXPECT_THAT(run.err, HasSubstr("\"done\":500"));
+}
+
+TEST_F(TandemWithBroker, SubmitAnswersOneText) {
+  RunResult run = tandem({"submit", "--task", "echo", "good", "morning"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("echo: good morning  (model"));
+  run = tandem({"submit", "--task", "echo", "--json"}, "from a pipe\n");
+  EXPECT_EQ(json::parse(run.out)["results"]["echo"]["text"], "echo: from a pipe");
+  run = tandem({"submit", "--task", "echo", "fail"});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.out, HasSubstr("too_long"));
+}
+
+TEST_F(TandemWithBroker, ChatInAPipeAnswersEveryLine) {
+  const RunResult run = tandem({"chat"}, "hello\n我很开心\n\n/reset\nbye\n/quit\nnot read\n");
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(run.out,
+            "sentiment: hello\nreply: hello\nsentiment-zh: 我很开心\nreply: 我很开心\nsentiment: bye\nreply: "
+            "bye\n");
+}
+
+TEST_F(TandemWithBroker, JobsTellsWhatTheBrokerDoes) {
+  RunResult run = tandem({"jobs"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("0 ready"), HasSubstr("No workers")));
+  run = tandem({"jobs", "--json"});
+  EXPECT_TRUE(json::parse(run.out).contains("workers"));
+}
+
+}  // namespace
+}  // namespace tandem::testing
