@@ -51,8 +51,9 @@ class JobTable {
   }
 
   void erase(const JobRecord& record) {
+    const Sequence sequence = record.sequence;
     sequence_of_.erase(record.id);
-    by_sequence_.erase(record.sequence);
+    by_sequence_.erase(sequence);
   }
 
   size_t size() const { return by_sequence_.size(); }

@@ -70,6 +70,7 @@ class Simulation {
     TimePoint renewed;
   };
 
+  static std::string peer_of_client(const std::string& client) { return "client " + client; }
   bool chance(double probability);
   Duration random_duration(int from_ms, int to_ms);
   bool is_storm() const { return now_ < storm_ends_; }
