@@ -12,7 +12,6 @@ using std::chrono::seconds;
 constexpr size_t kSubmitItemsMax = 256;
 constexpr size_t kSubmitBytesMax = 4u << 20;
 constexpr size_t kFetchIdsMax = 128;
-constexpr uint32_t kUnknownMax = 3;  // submitting again what the broker forgot
 constexpr Duration kFetchFirst = milliseconds(100);
 constexpr Duration kFetchCalm = seconds(3);
 constexpr Duration kFetchPauseMax = seconds(30);
@@ -25,10 +24,6 @@ Duration doubled(Duration first, uint32_t n, Duration max) {
   Duration pause = first;
   for (uint32_t i = 0; i < n && pause < max; ++i) pause *= 2;
   return std::min(pause, std::max(first, max));
-}
-
-bool may_pass(ErrorCode code) {
-  return code == ErrorCode::kFull || code == ErrorCode::kUnavailable;
 }
 
 }  // namespace
@@ -164,108 +159,6 @@ void Outstanding::connection_lost(TimePoint now) {
   std::sort(to_send_.begin(), to_send_.end());  // ids made later sort later: in the order of submission
 }
 
-void Outstanding::hear(Message&& message, TimePoint now) {
-  std::visit(
-      [&](auto& heard) {
-        if constexpr (requires { on(heard, now); }) on(heard, now);
-      },
-      message);
-}
-
-void Outstanding::on(Accepted& accepted, TimePoint now) {
-  submits_.erase(accepted.request);
-  submitted_at_.erase(accepted.request);
-  bool full = false;
-  for (AcceptedItem& item : accepted.items) {
-    const auto at = entries_.find(item.id);
-    if (at == entries_.end() || at->second.stage == Stage::kAccepted) continue;
-    if (!item.error.text.empty()) {
-      full |= may_pass(item.error.code);
-      refuse(at, std::move(item.error), now);
-      continue;
-    }
-    n_full_ = 0;
-    set_accepted(at, now);
-    // Finished before this Submit: its result was published then, and will not be again.
-    if (item.state == JobState::kDone || item.state == JobState::kFailed) set_due(at, now);
-  }
-  if (full) pause_for_full(now);
-}
-
-void Outstanding::on(Fetched& fetched, TimePoint now) {
-  if (fetched.request == fetch_request_) fetch_request_ = 0;
-  for (FetchedItem& item : fetched.items) {
-    const auto at = entries_.find(item.id);
-    if (at == entries_.end()) continue;
-    switch (item.state) {
-      case JobState::kReady:
-      case JobState::kLeased:
-        if (at->second.stage != Stage::kAccepted) set_accepted(at, now);
-        break;
-      case JobState::kDone:
-        finish(at, item.attempt, decode_job_result(item.payload));
-        break;
-      case JobState::kFailed:
-        finish(at, item.attempt, fail(std::move(item.error)));
-        break;
-      case JobState::kUnknown:
-        if (at->second.stage != Stage::kAccepted) break;
-        if (++at->second.n_unknown > kUnknownMax) {
-          finish(at, 0, fail(ErrorCode::kNotFound, "the broker accepted this job and does not know it now"));
-        } else {
-          queue(at, false);  // another broker under the same endpoint, or one with an empty journal
-        }
-        break;
-    }
-  }
-}
-
-// A whole message was refused. One bad item must not take the others with it: each goes alone then.
-void Outstanding::on(Refused& refused, TimePoint now) {
-  if (refused.request == fetch_request_) fetch_request_ = 0;
-  const auto sent = submits_.find(refused.request);
-  if (sent == submits_.end()) return;
-  const std::vector<JobId> ids = std::move(sent->second);
-  submits_.erase(sent);
-  submitted_at_.erase(refused.request);
-  for (const JobId& id : ids) {
-    const auto at = entries_.find(id);
-    if (at == entries_.end() || at->second.stage != Stage::kSent) continue;
-    if (ids.size() > 1 && !may_pass(refused.error.code)) {
-      at->second.alone = true;
-      queue(at, false);
-    } else {
-      refuse(at, refused.error, now);
-    }
-  }
-  if (may_pass(refused.error.code)) pause_for_full(now);
-}
-
-void Outstanding::on(ResultMessage& message, TimePoint) {
-  results_heard_ = true;
-  for (ResultItem& item : message.items) {
-    const auto at = entries_.find(item.id);
-    if (at == entries_.end()) continue;  // heard before, or another run's under the same name
-    if (!item.error.text.empty()) {
-      finish(at, item.attempt, fail(std::move(item.error)));
-    } else {
-      finish(at, item.attempt, decode_job_result(item.payload));
-    }
-  }
-}
-
-void Outstanding::on(Partial& message, TimePoint) {
-  results_heard_ = true;
-  for (PartialItem& item : message.items) {
-    const auto at = entries_.find(item.id);
-    if (at == entries_.end() || item.attempt < at->second.attempt) continue;
-    auto part = decode_job_part(item.payload);
-    if (!part) continue;  // best effort: the outcome has everything
-    at->second.attempt = item.attempt;
-    events_.push_back(PartEvent{item.id, item.attempt, std::move(*part)});
-  }
-}
-
 void Outstanding::queue(Entries::iterator at, bool in_front) {
   clear_due(at);
   at->second.stage = Stage::kQueued;
@@ -291,14 +184,6 @@ void Outstanding::set_accepted(Entries::iterator at, TimePoint now) {
   at->second.n_fetched = 0;
   at->second.full_since.reset();
   set_due(at, now + (results_heard_ ? kFetchCalm : kFetchFirst));
-}
-
-void Outstanding::refuse(Entries::iterator at, Error error, TimePoint now) {
-  if (may_pass(error.code)) {
-    if (!at->second.full_since) at->second.full_since = now;
-    if (now - *at->second.full_since < settings_.full_patience) return queue(at, true);
-  }
-  finish(at, 0, fail(std::move(error)));
 }
 
 void Outstanding::finish(Entries::iterator at, uint32_t attempt, Result<JobResult> result) {
