@@ -1,0 +1,134 @@
+// The whole worker, all its threads, with the tiny model and a broker that the test plays.
+
+#include "worker/worker.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <fstream>
+#include <map>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "shared/net/sockets.h"
+#include "shared/net/wait.h"
+#include "shared/protocol/job.h"
+#include "tests/support/temp_dir.h"
+#include "tests/worker/support/tiny_model.h"
+
+namespace tandem {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::SizeIs;
+using testing::TempDir;
+
+TEST(WorkerTest, AnswersWhatItIsLentAndLeavesWhenAsked) {
+  const TempDir folder;
+  const std::string head =
+      "version = 1\ndescription = \"for tests\"\n[prompt]\nuser = \"{text}\"\n[answer]\n";
+  std::filesystem::create_directories(folder / "tasks");
+  std::ofstream(folder / "tasks/reply.toml") << head << "kind = \"text\"\n[decode]\ntokens_max = 16\n";
+  std::ofstream(folder / "tasks/mood.toml") << head << R"(kind = "label"
+method = "score"
+labels = [{ id = "good", say = "Good", display = "Good" }, { id = "bad", say = "Bad", display = "Bad" }]
+)";
+
+  WorkerConfig config;
+  config.name = "ann";
+  config.work_endpoint = "ipc://" + (folder / "work").string();
+  config.results_endpoint = "ipc://" + (folder / "results").string();
+  config.model = testing::kTinyModel;
+  config.tasks = folder / "tasks";
+  config.cache_folder = folder / "answers";
+  config.cache_bytes = 16u << 20;
+  config.kv_bytes = 8u << 20;
+  config.threads = 1;
+
+  NetContext net;
+  auto work = RouterSocket::bind(net, config.work_endpoint);
+  auto results = PullSocket::bind(net, config.results_endpoint);
+  ASSERT_TRUE(work && results);
+
+  StopSignal stop;
+  const SystemClock clock;
+  std::string ready;
+  Result<void> ran;
+  std::thread worker(
+      [&] { ran = run_worker(config, clock, stop, [&](const std::string& facts) { ready = facts; }); });
+
+  constexpr size_t kJobs = 40;  // with some that are equal, which run once or come from the cache
+  Job jobs{.lease_ms = 60'000, .items = {}};
+  for (size_t i = 0; i < kJobs; ++i) {
+    JobRequest request;
+    request.text = "text number " + std::to_string(i % 30);
+    request.tasks = {"mood", "reply"};
+    request.stream = i % 2 == 0;
+    jobs.items.push_back({make_job_id(), 1, encode(request)});
+  }
+
+  std::map<JobId, JobResult> done;
+  size_t n_early_labels = 0;
+  bool said_goodbye = false;
+  const TimePoint until = clock.now() + 60s;
+  while (!said_goodbye && clock.now() < until) {
+    wait({*work, *results}, 100ms);
+    while (auto received = work->receive()) {
+      ASSERT_TRUE(received->message) << received->message.error().text;
+      if (std::holds_alternative<Hello>(*received->message)) {
+        EXPECT_TRUE(work->send(received->peer, Welcome{.lease_ms = 60'000, .heartbeat_ms = 1000}));
+        EXPECT_TRUE(work->send(received->peer, jobs));
+      }
+      said_goodbye |= std::holds_alternative<Goodbye>(*received->message);
+    }
+    while (auto received = results->receive()) {
+      ASSERT_TRUE(*received) << received->error().text;
+      if (const auto* parts = std::get_if<Partial>(&**received)) {
+        for (const PartialItem& item : parts->items) {
+          const auto part = decode_job_part(item.payload);
+          ASSERT_TRUE(part);
+          n_early_labels += part->result && part->result->label && !done.contains(item.id);
+        }
+        continue;
+      }
+      for (const ResultItem& item : std::get<ResultMessage>(**received).items) {
+        auto result = decode_job_result(item.payload);
+        ASSERT_TRUE(result);
+        done.emplace(item.id, std::move(*result));
+      }
+      if (done.size() == kJobs) ::raise(SIGTERM);
+    }
+  }
+  worker.join();
+
+  EXPECT_TRUE(said_goodbye);
+  EXPECT_TRUE(ran) << ran.error().text;
+  EXPECT_THAT(ready, ::testing::HasSubstr("worker=ann"));
+  ASSERT_THAT(done, SizeIs(kJobs));
+  EXPECT_EQ(n_early_labels, kJobs) << "each label is out before its reply";
+  for (const auto& [id, result] : done) {
+    ASSERT_THAT(result.tasks, SizeIs(2));
+    EXPECT_TRUE(result.tasks[0].label);
+    EXPECT_TRUE(result.tasks[1].text);
+  }
+  // Equal questions, equal answers, however they were batched or shared.
+  for (size_t i = 30; i < kJobs; ++i) {
+    EXPECT_EQ(done[jobs.items[i].id].tasks[1].text, done[jobs.items[i - 30].id].tasks[1].text);
+  }
+}
+
+TEST(WorkerTest, SaysWhatIsMissingInsteadOfStarting) {
+  const TempDir folder;
+  WorkerConfig config;
+  config.name = "ann";
+  config.tasks = folder.path();
+  config.model = folder / "no-model";
+  StopSignal stop;
+  const auto ran = run_worker(config, SystemClock(), stop, [](const std::string&) {});
+  ASSERT_FALSE(ran);
+  EXPECT_THAT(ran.error().text, ::testing::HasSubstr(folder.path().string()));
+}
+
+}  // namespace
+}  // namespace tandem
