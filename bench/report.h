@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include <spdlog/fmt/fmt.h>
+#include "shared/base/format.h"
 
 #include <cstdio>
 #include <optional>

@@ -24,10 +24,11 @@ if(TANDEM_SANITIZE)
   endif()
 endif()
 
-# ccache, where it is installed, makes a second preset or a clean clone cheap.
+# ccache, where it is installed, makes a second clone cheap: the settings let two clones share what they compiled.
 find_program(TANDEM_CCACHE ccache)
 if(TANDEM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${TANDEM_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+                                  ${TANDEM_CCACHE})
 endif()
 
 function(tandem_library name)

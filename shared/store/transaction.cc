@@ -1,7 +1,9 @@
 #include "shared/store/transaction.h"
 
 #include <lmdb.h>
+#include <sys/statvfs.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "shared/base/assert.h"
@@ -9,6 +11,17 @@
 #include "shared/store/lmdb_error.h"
 
 namespace tandem {
+namespace {
+
+// The kernel writes what still fits and LMDB calls such a short write EIO: ask the disk what happened.
+int real_reason(int code, const std::filesystem::path& folder) {
+  constexpr uint64_t kSmall = 64u << 10;  // less than LMDB writes at a time
+  struct statvfs disk {};
+  if (code != EIO || ::statvfs(folder.c_str(), &disk) != 0) return code;
+  return disk.f_bavail * disk.f_frsize < kSmall ? ENOSPC : EIO;
+}
+
+}  // namespace
 
 Transaction::Transaction(std::shared_ptr<EnvironmentState> state, MDB_txn* txn)
     : state_(std::move(state)), txn_(txn) {
@@ -40,7 +53,7 @@ Result<void> WriteTransaction::commit() {
   TANDEM_ASSERT(txn_ != nullptr, "a transaction is committed once");
   const int code = mdb_txn_commit(std::exchange(txn_, nullptr));  // frees it even when it fails
   --state_->n_transactions;
-  if (code != 0) return fail_lmdb(state_->folder.string(), code);
+  if (code != 0) return fail_lmdb(state_->folder.string(), real_reason(code, state_->folder));
   return {};
 }
 
