@@ -9,6 +9,7 @@
 #include "bench/report.h"
 #include "shared/base/assert.h"
 #include "shared/store/environment.h"
+#include "tests/support/temp_dir.h"
 #include "worker/cache/answer_cache.h"
 
 namespace tandem::bench {
@@ -47,25 +48,6 @@ double rate(double seconds, Act&& act) {
   return static_cast<double>(n) / passed;
 }
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "td-bench-XXXXXX").string();
-    TANDEM_ASSERT(::mkdtemp(name.data()) != nullptr, "a benchmark can make a temporary folder");
-    path_ = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 // LMDB's own speed, as the cache uses it: a transaction for each read.
 double bare_reads(const std::filesystem::path& folder, uint64_t n_entries, double seconds) {
   EnvironmentOptions options;
@@ -85,7 +67,7 @@ double bare_reads(const std::filesystem::path& folder, uint64_t n_entries, doubl
 }
 
 void measure(uint64_t n_entries, double seconds, Report& report) {
-  const Folder folder;
+  const testing::TempDir folder;
   AnswerCacheOptions options;
   options.folder = folder.path();
   options.bytes_max = n_entries * 4096;  // nothing is evicted

@@ -20,6 +20,7 @@
 #include "shared/net/sockets.h"
 #include "shared/net/wait.h"
 #include "shared/store/environment.h"
+#include "tests/support/temp_dir.h"
 
 namespace tandem::bench {
 namespace {
@@ -42,35 +43,15 @@ T must(Result<T> result) {
   return std::move(*result);
 }
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "td-bench-XXXXXX").string();
-    TANDEM_ASSERT(::mkdtemp(name.data()) != nullptr, "a benchmark can make a temporary folder");
-    path_ = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  std::string endpoint(const std::string& name) const { return "ipc://" + (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
-
 // A broker on a thread of its own.
 class BrokerThread {
  public:
-  explicit BrokerThread(const Folder& folder) {
+  explicit BrokerThread(const testing::TempDir& folder) {
     broker::PortsConfig config;
-    config.submit = folder.endpoint("submit");
-    config.work = folder.endpoint("work");
-    config.results_in = folder.endpoint("results-in");
-    config.results_out = folder.endpoint("results-out");
+    config.submit = "ipc://" + (folder / "submit").string();
+    config.work = "ipc://" + (folder / "work").string();
+    config.results_in = "ipc://" + (folder / "results-in").string();
+    config.results_out = "ipc://" + (folder / "results-out").string();
     journal_ = must(broker::LmdbJournal::open({folder / "journal", kJournalBytes}));
     ports_.emplace(must(broker::Ports::open(context_, config)));
     thread_ = std::thread([this] { run(); });
@@ -99,9 +80,9 @@ class BrokerThread {
 // A worker that has the answer before it was asked.
 class NullWorker {
  public:
-  explicit NullWorker(const Folder& folder)
-      : work_(must(DealerSocket::connect(context_, folder.endpoint("work")))),
-        results_(must(PushSocket::connect(context_, folder.endpoint("results-in")))),
+  explicit NullWorker(const testing::TempDir& folder)
+      : work_(must(DealerSocket::connect(context_, "ipc://" + (folder / "work").string()))),
+        results_(must(PushSocket::connect(context_, "ipc://" + (folder / "results-in").string()))),
         thread_([this] { run(); }) {}
   ~NullWorker() {
     stop_ = true;
@@ -142,9 +123,9 @@ class NullWorker {
 // Keeps a number of jobs outstanding.
 class BenchClient {
  public:
-  explicit BenchClient(const Folder& folder)
-      : submit_(must(DealerSocket::connect(context_, folder.endpoint("submit")))),
-        results_(must(SubscriberSocket::connect(context_, folder.endpoint("results-out")))) {
+  explicit BenchClient(const testing::TempDir& folder)
+      : submit_(must(DealerSocket::connect(context_, "ipc://" + (folder / "submit").string()))),
+        results_(must(SubscriberSocket::connect(context_, "ipc://" + (folder / "results-out").string()))) {
     TANDEM_ASSERT(results_.subscribe("bench/"), "a topic can be listened to");
     // The subscription takes effect a moment later: until a result comes by, jobs go out one by one.
     for (size_t n_heard = 0; n_heard == 0;) {
@@ -207,7 +188,7 @@ class BenchClient {
 
 // Facts per second into a bare store, synced, so many in each commit.
 double bare_facts(size_t n_facts, double seconds) {
-  const Folder folder;
+  const testing::TempDir folder;
   EnvironmentOptions options;
   options.map_bytes = kJournalBytes;
   auto store = must(Environment::open(folder / "store", options));
@@ -227,7 +208,7 @@ double bare_facts(size_t n_facts, double seconds) {
 
 // Jobs per second that come back when a broker starts with them.
 double replay(size_t n_jobs) {
-  const Folder folder;
+  const testing::TempDir folder;
   auto journal = must(broker::LmdbJournal::open({folder / "journal", kJournalBytes}));
   broker::Sequence sequence = 0;
   while (sequence < n_jobs) {
@@ -259,7 +240,7 @@ void measure(bool quick, Report& report) {
     // A fresh broker for each: what one leaves behind is not the next one's business.
     double rate = 0;
     {
-      const Folder folder;
+      const testing::TempDir folder;
       const BrokerThread broker(folder);
       const NullWorker worker(folder);
       BenchClient client(folder);

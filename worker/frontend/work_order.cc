@@ -60,9 +60,8 @@ Result<WorkOrder> WorkOrders::make(const std::shared_ptr<const TaskBook>& book, 
 Result<std::shared_ptr<const LabelTree>> WorkOrders::tree_of(const Task& task) {
   std::shared_ptr<const LabelTree>& tree = trees_[task.fingerprint];
   if (!tree) {
-    auto made = make_label_tree(task, *facts_.tokenizer, facts_.end_token);
-    if (!made) return fail_in("task '" + task.name + "'", std::move(made).error());
-    tree = std::make_shared<const LabelTree>(std::move(*made));
+    TANDEM_ASSIGN(auto made, make_label_tree(task, *facts_.tokenizer, facts_.end_token));
+    tree = std::make_shared<const LabelTree>(std::move(made));
   }
   return tree;
 }
