@@ -19,5 +19,5 @@ run() {
   ctest --preset "$preset" --parallel "$(nproc)" --exclude-regex '_NOT_BUILT' --label-exclude slow --progress
 }
 
-run tsan shared_tests worker_tests broker_tests client_tests
-run asan shared_tests tokenizer_tests engine_tests tasks_tests cache_tests broker_tests
+run tsan shared_tests worker_tests client_tests
+run asan shared_tests tokenizer_tests engine_tests cache_tests
