@@ -4,6 +4,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+case ${1:-} in
+  '' | --tidy) ;;
+  *) echo "usage: .ci/check.sh [--tidy]" >&2; exit 2 ;;
+esac
 git ls-files '*.h' '*.cc' | xargs clang-format --dry-run -Werror
 if [[ ${1:-} == --tidy ]]; then
   cmake --preset release >/dev/null

@@ -42,7 +42,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 export TANDEM_RUN_DIR=$run
-"$bin/tandem-broker" --config configs/broker.toml --set "broker.journal=$home/journal" \
+"$bin/tandem-broker" --config configs/broker.toml --set "journal.folder=$home/journal" \
   >"$run/broker.out" 2>"$home/broker.log" &
 broker=$!
 "$bin/tandem-worker" --config configs/worker.toml --set "cache.folder=$home/cache" \

@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
   random->add_option("--like", like, "the model whose shape it has: " + names)->required();
-  random->add_option("--seed", seed, "the same seed gives the same weights");
+  random->add_option("--seed", seed, "the same seed gives the same weights")->check(CLI::NonNegativeNumber);
   random->add_option("-o,--output", folder, "the new folder")->required();
 
   CLI::App* tasks = app.add_subcommand("tasks", "list the tasks");

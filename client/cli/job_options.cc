@@ -23,10 +23,10 @@ void add_job_options(CLI::App& app, JobOptions& options) {
 void add_sampling_options(CLI::App& app, JobOptions& options) {
   const std::string over = "Settings over those of the task files";
   app.add_option("--max-tokens", options.max_tokens, "Longest answer")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 4096))
       ->group(over);
   app.add_option("--temperature", options.temperature, "0 takes the likeliest token")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 2.0))
       ->group(over);
   app.add_option("--top-k", options.top_k, "Choose among so many tokens")
       ->check(CLI::NonNegativeNumber)
@@ -48,7 +48,10 @@ Result<JobRequest> make_job(const JobOptions& options) {
   std::string_view rest = options.tasks;
   while (!rest.empty()) {
     const size_t comma = std::min(rest.find(','), rest.size());
-    if (comma > 0) job.tasks.emplace_back(rest.substr(0, comma));
+    std::string_view name = rest.substr(0, comma);  // "sentiment, reply" is as good as "sentiment,reply"
+    while (name.starts_with(' ')) name.remove_prefix(1);
+    while (name.ends_with(' ')) name.remove_suffix(1);
+    if (!name.empty()) job.tasks.emplace_back(name);
     rest.remove_prefix(std::min(comma + 1, rest.size()));
   }
   if (job.tasks.empty()) {

@@ -26,9 +26,15 @@ std::filesystem::path run_dir() {
   return "/tmp/tandem-" + std::to_string(::getuid());
 }
 
-std::filesystem::path state_dir() { return under_home("XDG_STATE_HOME", ".local/state"); }
-std::filesystem::path cache_dir() { return under_home("XDG_CACHE_HOME", ".cache"); }
+std::filesystem::path state_dir() {
+  return under_home("XDG_STATE_HOME", ".local/state");
+}
+std::filesystem::path cache_dir() {
+  return under_home("XDG_CACHE_HOME", ".cache");
+}
 
-std::string default_endpoint(const std::string& name) { return "ipc://" + (run_dir() / name).string(); }
+std::string default_endpoint(const std::string& name) {
+  return "ipc://" + (run_dir() / name).string();
+}
 
 }  // namespace tandem

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -282,6 +283,11 @@ Result<void> answer_line(Answerer& answerer, const std::string& line) try {
 int main(int argc, char** argv) {
   if (argc != 2) {
     std::cerr << "usage: golden_answers DIR < requests.jsonl > answers.jsonl\n";
+    return 2;
+  }
+  if (!std::filesystem::is_directory(argv[1])) {
+    std::cerr << "golden_answers: " << argv[1]
+              << ": expected a folder with models/, tokenizers/ and golden/\n";
     return 2;
   }
   tandem::engine::Answerer answerer(argv[1]);
