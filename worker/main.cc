@@ -67,7 +67,7 @@ int write_random(const std::string& like, uint64_t seed, const std::string& fold
   int percent_shown = -1;
   const auto written = engine::write_random_model(like, seed, folder, [&](uint64_t n_done, uint64_t n_all) {
     const int percent = static_cast<int>(n_all == 0 ? 100 : 100 * n_done / n_all);
-    if (percent == percent_shown) return;
+    if (percent == percent_shown || ::isatty(STDERR_FILENO) == 0) return;
     percent_shown = percent;
     std::fprintf(stderr, "\r%3d %% of %.2f GB", percent, static_cast<double>(n_all) / 1e9);
   });

@@ -54,7 +54,7 @@ bool same_file(const std::string& a, const std::string& b) {
 }
 
 std::string summary(const RunCounts& counts, double seconds) {
-  return fmt::format("{} rows, {} failed, {} cached, {:.1f} s, {:.1f} rows/s", counts.done, counts.failed,
+  return fmt::format("{} rows, {} failed, {} cached, {:.1f} s, {:.3g} rows/s", counts.done, counts.failed,
                      counts.cached, seconds, seconds > 0 ? static_cast<double>(counts.done) / seconds : 0);
 }
 
