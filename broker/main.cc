@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "broker/ports.h"
 #include "shared/base/log.h"
 #include "shared/base/places.h"
+#include "shared/base/ready_line.h"
 #include "shared/base/stop_signal.h"
 
 namespace tandem::broker {
@@ -36,17 +36,6 @@ void make_run_dir() {
   if (std::filesystem::create_directories(run_dir(), ignored)) {
     std::filesystem::permissions(run_dir(), std::filesystem::perms::owner_all, ignored);
   }
-}
-
-// Tells whoever started this broker that it can be spoken to now.
-void say_ready(int fd, const std::string& endpoints) {
-  const std::string line = "ready " + endpoints + "\n";
-  for (size_t n_done = 0; n_done < line.size();) {
-    const ssize_t n = ::write(fd, line.data() + n_done, line.size() - n_done);
-    if (n < 0 && errno != EINTR) return;  // nobody listens
-    if (n > 0) n_done += static_cast<size_t>(n);
-  }
-  if (fd != STDOUT_FILENO) ::close(fd);
 }
 
 int run(const BrokerConfig& config, int ready_fd) {

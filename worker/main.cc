@@ -4,11 +4,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <iostream>
 
 #include "shared/base/log.h"
+#include "shared/base/ready_line.h"
 #include "worker/cache/answer_cache.h"
 #include "worker/config.h"
 #include "worker/engine/model/random_model.h"
@@ -22,17 +22,6 @@ using namespace tandem;
 int failed(const Error& error) {
   std::cerr << "tandem-worker: " << error.text << "\n";
   return error.code == ErrorCode::kInvalid ? 2 : 1;
-}
-
-// Tells whoever started this worker that it is of use now.
-void say_ready(const std::string& facts, int fd) {
-  const std::string line = "ready " + facts + "\n";
-  for (size_t n_done = 0; n_done < line.size();) {
-    const ssize_t n = ::write(fd, line.data() + n_done, line.size() - n_done);
-    if (n < 0 && errno != EINTR) return;  // nobody listens
-    if (n > 0) n_done += static_cast<size_t>(n);
-  }
-  if (fd != STDOUT_FILENO) ::close(fd);
 }
 
 int list_tasks(const WorkerConfig& config) {
@@ -149,6 +138,6 @@ int main(int argc, char** argv) {
   StopSignal stop;  // before any thread
   const SystemClock clock;
   const auto ran =
-      run_worker(*config, clock, stop, [&](const std::string& facts) { say_ready(facts, ready_fd); });
+      run_worker(*config, clock, stop, [&](const std::string& facts) { say_ready(ready_fd, facts); });
   return ran ? 0 : failed(ran.error());
 }
