@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
 
 #include "bench/ceilings.h"
@@ -18,6 +19,7 @@ namespace tandem::bench {
 namespace {
 
 using engine::BatchRow;
+using engine::ComputeType;
 using engine::KvCache;
 using engine::KvSequence;
 using engine::Logits;
@@ -34,10 +36,11 @@ struct Options {
   size_t n_threads = 0;
   bool quick = false;
   bool ceilings_only = false;
+  std::vector<ComputeType> types = {ComputeType::kF32, ComputeType::kBf16, ComputeType::kQ8};
 };
 
 struct Ceilings {
-  double fma = 0, bandwidth = 0;
+  double fma = 0, int8 = 0, bandwidth = 0;
 };
 
 // A folder made for this run and removed after it.
@@ -67,11 +70,15 @@ double median_seconds(std::vector<double> seconds) {
   return seconds[seconds.size() / 2];
 }
 
-// The least time that a step can take: all multiply-adds at the FMA ceiling, or all weights read once at the
-// memory's, whichever is longer.
+// The least time that a step can take: all multiply-adds of the weights at the ceiling of their type, or all
+// weights read once at the memory's, whichever is longer.
 class Roofline {
  public:
-  Roofline(const engine::ModelConfig& config, const Ceilings& ceilings) : ceilings_(ceilings) {
+  Roofline(const Model& model, const Ceilings& ceilings) : ceilings_(ceilings) {
+    const engine::ModelConfig& config = model.config();
+    if (model.compute() == ComputeType::kQ8 && ceilings.int8 > 0) ceilings_.fma = ceilings.int8;
+    weight_bytes_ = static_cast<double>(engine::PackedMatrix::block_bytes(model.compute())) /
+                    (engine::kBlockInputs * engine::kPanelOutputs);
     const double d_q = static_cast<double>(config.n_heads * config.d_head);
     const double d_kv = static_cast<double>(config.n_kv_heads * config.d_head);
     const double d_model = static_cast<double>(config.d_model), d_ff = static_cast<double>(config.d_ff);
@@ -81,19 +88,19 @@ class Roofline {
   double share(size_t n_tokens, size_t n_logits, double seconds) const {
     const double n_operations =
         2 * (layer_weights_ * static_cast<double>(n_tokens) + head_weights_ * static_cast<double>(n_logits));
-    const double n_bytes = (layer_weights_ + head_weights_) * sizeof(float);
+    const double n_bytes = (layer_weights_ + head_weights_) * weight_bytes_;
     return std::max(n_operations / ceilings_.fma, n_bytes / ceilings_.bandwidth) / seconds;
   }
 
  private:
   Ceilings ceilings_;
-  double layer_weights_ = 0, head_weights_ = 0;
+  double layer_weights_ = 0, head_weights_ = 0, weight_bytes_ = 0;
 };
 
 class EngineBench {
  public:
   EngineBench(Model& model, KvCache& kv, const Ceilings& ceilings, size_t n_rounds, Report& report)
-      : model_(model), kv_(kv), roofline_(model.config(), ceilings), n_rounds_(n_rounds), report_(report) {}
+      : model_(model), kv_(kv), roofline_(model, ceilings), n_rounds_(n_rounds), report_(report) {}
 
   void prefill(size_t n_tokens) {
     std::vector<double> seconds;
@@ -101,7 +108,7 @@ class EngineBench {
       KvSequence sequence = kv_.make_sequence();
       seconds.push_back(step(std::span(&sequence, 1), n_tokens));
     }
-    add_row("prefill.f32." + std::to_string(n_tokens), n_tokens, 1, median_seconds(seconds));
+    add_row("prefill." + type() + "." + std::to_string(n_tokens), n_tokens, 1, median_seconds(seconds));
   }
 
   void decode(size_t n_sequences) {
@@ -112,10 +119,13 @@ class EngineBench {
     }
     std::vector<double> seconds;
     for (size_t i = 0; i < n_rounds_ * 4; ++i) seconds.push_back(step(sequences, 1));
-    add_row("decode.f32." + std::to_string(n_sequences), n_sequences, n_sequences, median_seconds(seconds));
+    add_row("decode." + type() + "." + std::to_string(n_sequences), n_sequences, n_sequences,
+            median_seconds(seconds));
   }
 
  private:
+  std::string type() const { return std::string(engine::name_of(model_.compute())); }
+
   // Seconds for one forward() of n_tokens in each sequence.
   double step(std::span<KvSequence> sequences, size_t n_tokens) {
     tokens_.resize(n_tokens);
@@ -132,7 +142,9 @@ class EngineBench {
 
   void add_row(const std::string& name, size_t n_tokens, size_t n_logits, double seconds) {
     report_.add({name, static_cast<double>(n_tokens) / seconds, "tokens/s",
-                 roofline_.share(n_tokens, n_logits, seconds), "of FMA or bandwidth, whichever binds"});
+                 roofline_.share(n_tokens, n_logits, seconds),
+                 model_.compute() == ComputeType::kQ8 ? "of int8 peak or bandwidth, whichever binds"
+                                                      : "of FMA peak or bandwidth, whichever binds"});
   }
 
   Model& model_;
@@ -151,14 +163,16 @@ Ceilings measure_ceilings(const Options& options, Report& report) {
   const std::string on = ", " + std::to_string(n_threads) + " threads";
   const Ceiling fma = measure_fma(n_threads, time);
   report.add({"ceiling.fma", fma.per_second * 1e-9, "GFLOP/s", std::nullopt, std::string(fma.with) + on});
+  double int8_per_second = 0;
   if (const std::optional<Ceiling> int8 = measure_int8(n_threads, time)) {
+    int8_per_second = int8->per_second;
     report.add(
         {"ceiling.int8", int8->per_second * 1e-9, "Gop/s", std::nullopt, std::string(int8->with) + on});
   }
   const Ceiling bandwidth = measure_bandwidth(n_threads, options.quick ? 16u << 20 : 1u << 30);
   report.add({"ceiling.bandwidth", bandwidth.per_second * 1e-9, "GB/s", std::nullopt,
               std::string(bandwidth.with) + on});
-  return {fma.per_second, bandwidth.per_second};
+  return {fma.per_second, int8_per_second, bandwidth.per_second};
 }
 
 Result<void> run(const Options& options) {
@@ -170,15 +184,16 @@ Result<void> run(const Options& options) {
   if (!std::filesystem::exists(folder.path() / "config.json")) {
     TANDEM_TRY(engine::write_random_model(options.quick ? "qwen2-tiny" : "qwen1.5-0.5b", 1, folder.path()));
   }
-  TANDEM_ASSIGN(const std::unique_ptr<Model> model,
-                Model::load(folder.path(), {.n_threads = options.n_threads}));
-  TANDEM_ASSIGN(KvCache kv, KvCache::create(model->kv_shape(), 128));
-
-  EngineBench bench(*model, kv, ceilings, options.quick ? 1 : 5, report);
-  bench.prefill(64);
-  bench.prefill(512);
-  bench.decode(1);
-  bench.decode(16);
+  for (const ComputeType type : options.types) {
+    TANDEM_ASSIGN(const std::unique_ptr<Model> model,
+                  Model::load(folder.path(), {.n_threads = options.n_threads, .compute = type}));
+    TANDEM_ASSIGN(KvCache kv, KvCache::create(model->kv_shape(), 128));
+    EngineBench bench(*model, kv, ceilings, options.quick ? 1 : 5, report);
+    bench.prefill(64);
+    bench.prefill(512);
+    bench.decode(1);
+    bench.decode(16);
+  }
   return report.write_json(options.json_path);
 }
 
@@ -197,6 +212,13 @@ int main(int argc, char** argv) {
   app.add_flag("--quick", options.quick,
                "a tiny model and short times: shows that it works, measures nothing");
   app.add_flag("--ceilings", options.ceilings_only, "only the ceilings");
+  const std::map<std::string, tandem::engine::ComputeType> types = {
+      {"f32", tandem::engine::ComputeType::kF32},
+      {"bf16", tandem::engine::ComputeType::kBf16},
+      {"q8", tandem::engine::ComputeType::kQ8}};
+  app.add_option("--types", options.types, "compute types to measure; default: all")
+      ->delimiter(',')
+      ->transform(CLI::CheckedTransformer(types));
   CLI11_PARSE(app, argc, argv);
   if (options.n_threads == 0) options.n_threads = tandem::engine::n_usable_cores();
 

@@ -24,7 +24,7 @@ std::string Capacity::describe() const {
 
 Result<Capacity> derive_capacity(const CapacityOptions& options, const engine::KvShape& shape,
                                  size_t n_positions_max) {
-  const uint64_t block_bytes = shape.floats_per_block() * sizeof(float);
+  const uint64_t block_bytes = shape.block_bytes();
   const size_t n_tokens_min = std::min(kSequenceTokensMin, n_positions_max);
   const size_t n_blocks_min = (n_tokens_min + engine::kBlockTokens - 1) / engine::kBlockTokens;
 

@@ -5,13 +5,10 @@
 
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "tests/engine/support/golden.h"
 #include "tests/engine/support/random_values.h"
-#include "worker/engine/kernels/elementwise.h"
 #include "worker/engine/kernels/matmul.h"
-#include "worker/engine/kernels/rms_norm.h"
 #include "worker/engine/kernels/rope.h"
 
 namespace tandem::engine {
@@ -68,35 +65,6 @@ TEST(MatmulDeathTest, AbortsOnShapesThatDoNotFit) {
                "weights take");
 }
 
-TEST(RmsNormTest, GivesRowsOfUnitMeanSquareTimesGain) {
-  RandomValues random(2);
-  for (const size_t d_model : {1, 7, 8, 9, 64, 1024}) {
-    const std::vector<float> x = random.floats(3 * d_model, 4), gain = random.floats(d_model);
-    std::vector<float> out(x.size());
-    rms_norm({x.data(), 3, d_model}, gain, 1e-6f, {out.data(), 3, d_model});
-    for (size_t t = 0; t < 3; ++t) {
-      double squares = 0;
-      for (size_t i = 0; i < d_model; ++i) squares += std::pow(x[t * d_model + i], 2.0);
-      const double scale = 1 / std::sqrt(squares / static_cast<double>(d_model) + 1e-6);
-      for (size_t i = 0; i < d_model; ++i) {
-        ASSERT_NEAR(out[t * d_model + i], x[t * d_model + i] * scale * gain[i],
-                    1e-5 * (1 + std::fabs(gain[i])));
-      }
-    }
-    std::vector<float> in_place = x;
-    rms_norm({in_place.data(), 3, d_model}, gain, 1e-6f, {in_place.data(), 3, d_model});
-    EXPECT_EQ(in_place, out);
-  }
-}
-
-// An empty row of activations has no direction; epsilon keeps it finite.
-TEST(RmsNormTest, KeepsZeroZero) {
-  const std::vector<float> x(16), gain(16, 3);
-  std::vector<float> out(16, 1);
-  rms_norm({x.data(), 1, 16}, gain, 1e-6f, {out.data(), 1, 16});
-  EXPECT_EQ(out, x);
-}
-
 TEST(RopeTest, AgreesWithTheRecordedExactTables) {
   const auto arrays = testing::load_arrays("data/golden/golden/rope.safetensors");
   const size_t positions[] = {0, 1, 2, 17, 300, 1023, 4096, 32767, 131071};
@@ -125,7 +93,7 @@ TEST(RopeTest, TurnsTheHalvesOfEachHeadByTheAngleOfThePosition) {
   const uint32_t positions[] = {0, 5, 39};
   const std::vector<float> x = random.floats(3 * 2 * 16);
   std::vector<float> turned = x;
-  rope(table, positions, {turned.data(), 3, 2 * 16});
+  for (size_t t = 0; t < 3; ++t) rope(table, positions[t], std::span(turned).subspan(t * 32, 32));
   for (size_t t = 0; t < 3; ++t) {
     for (size_t head = 0; head < 2; ++head) {
       for (size_t i = 0; i < 8; ++i) {
@@ -154,58 +122,7 @@ TEST(RopeDeathTest, AbortsOnAPositionOutsideTheTable) {
   table.grow_to(10);
   std::vector<float> x(8);
   const uint32_t position = static_cast<uint32_t>(table.n_positions());
-  EXPECT_DEATH(rope(table, {&position, 1}, {x.data(), 1, 8}), "grown");
-}
-
-TEST(SiluGateTest, MultipliesWithTheSigmoidLinearUnit) {
-  RandomValues random(4);
-  std::vector<float> gate = random.floats(1000, 10), up = random.floats(1000);
-  gate[0] = -200;  // exp() overflows; the gate is closed, not NaN
-  gate[1] = 200;
-  const std::vector<float> before = gate;
-  silu_gate(gate, up);
-  EXPECT_EQ(gate[0], 0);
-  for (size_t i = 1; i < gate.size(); ++i) {
-    const double expected = before[i] / (1 + std::exp(-static_cast<double>(before[i]))) * up[i];
-    ASSERT_NEAR(gate[i], expected, 1e-6 * (1 + std::fabs(expected)));
-  }
-}
-
-TEST(SoftmaxTest, GivesADistributionAlsoForLargeScores) {
-  RandomValues random(5);
-  for (const float offset : {0.0f, 1e4f, -1e4f}) {
-    std::vector<float> scores = random.floats(300, 5);
-    for (float& score : scores) score += offset;
-    const std::vector<float> before = scores;
-    softmax(scores);
-    const double largest = *std::max_element(before.begin(), before.end());
-    double sum = 0;
-    for (const float score : before) sum += std::exp(score - largest);
-    for (size_t i = 0; i < scores.size(); ++i)
-      ASSERT_NEAR(scores[i], std::exp(before[i] - largest) / sum, 1e-6);
-    EXPECT_NEAR(std::accumulate(scores.begin(), scores.end(), 0.0), 1, 1e-5);
-  }
-  std::vector<float> one = {-3};
-  softmax(one);
-  EXPECT_EQ(one[0], 1);
-  softmax({});
-}
-
-TEST(EmbedTest, CopiesTheRowOfEachToken) {
-  const std::vector<float> table = {0, 1, 10, 11, 20, 21};
-  const Tokens tokens = {2, 0, 2};
-  std::vector<float> out(6);
-  embed({table.data(), 3, 2}, tokens, {out.data(), 3, 2});
-  EXPECT_EQ(out, (std::vector<float>{20, 21, 0, 1, 20, 21}));
-}
-
-TEST(EmbedDeathTest, AbortsOnATokenOfAnotherModel) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const std::vector<float> table(6);
-  std::vector<float> out(2);
-  for (const TokenId token : {-1, 3}) {
-    EXPECT_DEATH(embed({table.data(), 3, 2}, {&token, 1}, {out.data(), 1, 2}), "of this model");
-  }
+  EXPECT_DEATH(rope(table, position, x), "grown");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "tests/engine/support/golden.h"
 #include "tests/engine/support/random_values.h"
+#include "worker/engine/tensor/element_type.h"
 
 namespace tandem::engine {
 namespace {
@@ -69,11 +70,13 @@ TEST_P(PagedAttentionTest, GivesEachRowTheWeightedSumOfWhatItMaySee) {
     const size_t n_all = wanted[i].n_before + wanted[i].n_rows;
     wanted[i].keys = random.floats(n_all * width);
     wanted[i].values = random.floats(n_all * width);
-    const AttentionPiece all{sequences[i].blocks(), 0, 0, n_all};
-    store_keys_values(cache, layer, all, 0, n_all, {wanted[i].keys.data(), n_all, width},
-                      {wanted[i].values.data(), n_all, width});
-    pieces.push_back(
-        {sequences[i].blocks(), wanted[i].n_before, q.size() / (n_heads * d_head), wanted[i].n_rows});
+    for (size_t p = 0; p < n_all; ++p) {
+      store_keys_values(cache, layer, sequences[i].blocks(), p,
+                        std::span(wanted[i].keys).subspan(p * width, width),
+                        std::span(wanted[i].values).subspan(p * width, width));
+    }
+    const size_t first = q.size() / (n_heads * d_head);
+    pieces.push_back({sequences[i].blocks(), wanted[i].n_before, first, wanted[i].n_rows, first});
     const std::vector<float> rows = random.floats(wanted[i].n_rows * n_heads * d_head);
     q.insert(q.end(), rows.begin(), rows.end());
   }
@@ -81,7 +84,7 @@ TEST_P(PagedAttentionTest, GivesEachRowTheWeightedSumOfWhatItMaySee) {
   const size_t n_tokens = q.size() / (n_heads * d_head);
   std::vector<float> out(q.size(), std::nanf(""));
   AttentionScratch scratch;
-  paged_attention(pool, cache, layer, pieces, {q.data(), n_tokens, n_heads * d_head},
+  paged_attention(pool, cache, layer, pieces, q.data(), n_heads * d_head,
                   {out.data(), n_tokens, n_heads * d_head}, scratch);
 
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -98,21 +101,30 @@ TEST_P(PagedAttentionTest, GivesEachRowTheWeightedSumOfWhatItMaySee) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, PagedAttentionTest,
-                         ::testing::Values(Case{1, 1, 2}, Case{4, 4, 16}, Case{6, 2, 16}, Case{4, 1, 128}));
+                         ::testing::Values(Case{1, 1, 2}, Case{4, 4, 16}, Case{6, 2, 16}, Case{4, 1, 128},
+                                           Case{2, 1, 200}));
 
-TEST(StoreKeysValuesTest, WritesOnlyTheRowsOfItsSlice) {
-  KvCache cache = must(KvCache::create({1, 1, 2}, 2));
-  KvSequence sequence = cache.make_sequence();
-  ASSERT_TRUE(cache.reserve(sequence, 40));
-  const std::vector<float> k(10 * 2, 1), v(10 * 2, 2);
-  const AttentionPiece piece{sequence.blocks(), 30, 3, 5};  // rows 3..7 are positions 30..34
-  store_keys_values(cache, 0, piece, 4, 6, {k.data(), 10, 2}, {v.data(), 10, 2});
+// Keys lie with 32 tokens side by side, values in panels of 32 dimensions.
+TEST(StoreKeysValuesTest, PutsATokenWhereTheTilesReadIt) {
+  for (const KvType type : {KvType::kF32, KvType::kF16}) {
+    KvCache cache = must(KvCache::create({1, 2, 40, type}, 2));
+    KvSequence sequence = cache.make_sequence();
+    ASSERT_TRUE(cache.reserve(sequence, 40));
+    std::vector<float> keys(80), values(80);
+    for (size_t i = 0; i < 80; ++i) keys[i] = static_cast<float>(i), values[i] = static_cast<float>(i) + 0.5f;
+    store_keys_values(cache, 0, sequence.blocks(), 33, keys, values);
 
-  const uint32_t first = sequence.blocks()[0], second = sequence.blocks()[1];
-  EXPECT_EQ(cache.keys(first, 0, 0)[30 * 2], 0);
-  EXPECT_EQ(cache.keys(first, 0, 0)[31 * 2], 1);
-  EXPECT_EQ(cache.values(second, 0, 0)[0], 2);
-  EXPECT_EQ(cache.values(second, 0, 0)[1 * 2], 0);
+    const auto at = [&](const std::byte* memory, size_t i) {
+      return type == KvType::kF32 ? reinterpret_cast<const float*>(memory)[i]
+                                  : widen_f16(reinterpret_cast<const uint16_t*>(memory)[i]);
+    };
+    const uint32_t block = sequence.blocks()[1];
+    for (size_t i = 0; i < 40; ++i) {
+      ASSERT_EQ(at(cache.keys(block, 0, 1), i * 32 + 1), keys[40 + i]) << i;
+      ASSERT_EQ(at(cache.values(block, 0, 1), i / 32 * 1024 + 32 + i % 32), values[40 + i]) << i;
+      ASSERT_EQ(at(cache.keys(block, 0, 1), i * 32), 0) << "the slot before";
+    }
+  }
 }
 
 }  // namespace

@@ -42,8 +42,11 @@ class Writer : public Model {
     const uint32_t block = sequence.blocks()[p / kBlockTokens];
     for (size_t layer = 0; layer < kShape.n_layers; ++layer) {
       for (size_t head = 0; head < kShape.n_kv_heads; ++head) {
-        for (float* rows : {cache.keys(block, layer, head), cache.values(block, layer, head)}) {
-          for (size_t i = 0; i < kShape.d_head; ++i) f(rows[p % kBlockTokens * kShape.d_head + i]);
+        auto* const keys = reinterpret_cast<float*>(cache.keys(block, layer, head));
+        auto* const values = reinterpret_cast<float*>(cache.values(block, layer, head));
+        for (size_t i = 0; i < kShape.d_head; ++i) {
+          f(keys[i * kBlockTokens + p % kBlockTokens]);
+          f(values[p % kBlockTokens * kBlockTokens + i]);  // a head of one panel
         }
       }
     }
@@ -174,7 +177,7 @@ TEST(KvCacheTest, DoesNotTouchWhatNobodyUses) {
   KvCache cache = must(KvCache::create(shape, 100'000));  // 943 GB
   KvSequence sequence = cache.make_sequence();
   ASSERT_TRUE(cache.reserve(sequence, 1));
-  cache.keys(sequence.blocks()[0], 35, 7)[0] = 1;
+  cache.keys(sequence.blocks()[0], 35, 7)[0] = std::byte{1};
   EXPECT_EQ(sequence.blocks()[0], 0u);  // the lowest, so that memory is used from one end
 }
 

@@ -12,28 +12,33 @@
 
 namespace tandem::engine {
 
-// The rows of a batch that belong to one sequence: rows [first_row, first_row + n_rows) of q, k, v and out
-// are its tokens at positions first_position and following.
+// Rows of a batch that belong to one sequence and follow each other in it: rows [first_row, first_row +
+// n_rows) of q are its tokens at positions first_position and following; their results are rows of `out` from
+// first_out on.
 struct AttentionPiece {
   std::span<const uint32_t> blocks;  // of the sequence; they have room for all of these positions
   size_t first_position = 0;
   size_t first_row = 0;
   size_t n_rows = 0;
+  size_t first_out = 0;
 };
 
-// Copies keys and values of the rows [begin, end) of one piece to their places in the blocks.
+// Writes keys and values of one token to their place in its block.
 //
-//   k, v  [n_tokens, n_kv_heads * d_head]
-void store_keys_values(KvCache& cache, size_t layer, const AttentionPiece& piece, size_t begin, size_t end,
-                       ConstMatrix k, ConstMatrix v);
+//   keys, values  [n_kv_heads * d_head]
+void store_keys_values(KvCache& cache, size_t layer, std::span<const uint32_t> blocks, size_t position,
+                       std::span<const float> keys, std::span<const float> values);
 
 // Memory that lasts from call to call, so that a step allocates nothing. One per model.
 struct AttentionScratch {
   struct Item {
-    uint32_t piece = 0, head = 0, first_row = 0, n_rows = 0;
+    uint32_t piece = 0, kv_head = 0, first_row = 0, n_rows = 0;
+  };
+  struct OfThread {
+    std::vector<float> q, scores, sums, wide, out;
   };
   std::vector<Item> items;
-  std::vector<std::vector<float>> scores;  // one for each thread
+  std::vector<OfThread> threads;
 };
 
 // For each row t of a piece, at position p, and each head h with keys and values of head h * n_kv_heads /
@@ -41,11 +46,13 @@ struct AttentionScratch {
 //
 //   out[t, h] = sum_{j <= p} softmax_j(q[t, h] . key[j] / sqrt(d_head)) * value[j]
 //
-//   q, out  [n_tokens, n_heads * d_head]   not the same memory
+//   q    rows of n_heads * d_head, q_stride floats apart
+//   out  [n_out, n_heads * d_head]
 //
-// Keys and values of the rows themselves must be stored already. Work is split by piece, head and 32 rows.
-// The scores of a whole context are held at once: 32 * (positions) floats for each thread. Cannot fail.
+// Keys and values of the rows themselves must be stored already. Every sum goes over positions in blocks of
+// 32, counted from the sequence's first token, so the bits of a row do not depend on the piece it came in.
+// The scores of a whole context are held at once: about 30 * (positions) floats for each thread. Cannot fail.
 void paged_attention(ThreadPool& pool, KvCache& cache, size_t layer, std::span<const AttentionPiece> pieces,
-                     ConstMatrix q, Matrix out, AttentionScratch& scratch);
+                     const float* q, size_t q_stride, Matrix out, AttentionScratch& scratch);
 
 }  // namespace tandem::engine

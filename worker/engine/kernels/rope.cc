@@ -23,22 +23,18 @@ void RopeTable::grow_to(size_t n_positions) {
   n_positions_ = n_positions;
 }
 
-void rope(const RopeTable& table, std::span<const uint32_t> positions, Matrix x) {
+void rope(const RopeTable& table, uint32_t position, std::span<float> row) {
   const size_t d_head = table.d_head(), n_pairs = d_head / 2;
-  TANDEM_ASSERT(positions.size() == x.n_rows, "one position for each row");
-  TANDEM_ASSERT(x.n_columns % d_head == 0, "rows are whole heads");
-  for (size_t t = 0; t < x.n_rows; ++t) {
-    TANDEM_ASSERT(positions[t] < table.n_positions(), "the table was grown to the longest sequence");
-    const float* cosine = table.cosines(positions[t]).data();
-    const float* sine = table.sines(positions[t]).data();
-    float* row = x.row(t).data();
-    for (float* low = row; low < row + x.n_columns; low += d_head) {
-      float* high = low + n_pairs;
-      for (size_t i = 0; i < n_pairs; ++i) {
-        const float a = low[i], b = high[i];
-        low[i] = a * cosine[i] - b * sine[i];
-        high[i] = b * cosine[i] + a * sine[i];
-      }
+  TANDEM_ASSERT(row.size() % d_head == 0, "rows are whole heads");
+  TANDEM_ASSERT(position < table.n_positions(), "the table was grown to the longest sequence");
+  const float* cosine = table.cosines(position).data();
+  const float* sine = table.sines(position).data();
+  for (float* low = row.data(); low < row.data() + row.size(); low += d_head) {
+    float* high = low + n_pairs;
+    for (size_t i = 0; i < n_pairs; ++i) {
+      const float a = low[i], b = high[i];
+      low[i] = a * cosine[i] - b * sine[i];
+      high[i] = b * cosine[i] + a * sine[i];
     }
   }
 }

@@ -6,8 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "worker/engine/tensor/view.h"
-
 namespace tandem::engine {
 
 // Cosines and sines for positions [0, n_positions) and pairs [0, d_head / 2):
@@ -41,13 +39,11 @@ class RopeTable {
   std::vector<float> cosines_, sines_;
 };
 
-// Turns every head of every row in place. Pairs are (i, i + d_head / 2), the halves of a head, not
-// neighbours.
+// Turns every head of a row in place. Pairs are (i, i + d_head / 2), the halves of a head, not neighbours.
 //
-//   x          [n_tokens, n_heads * d_head]
-//   positions  [n_tokens], each below table.n_positions()
+//   row  [n_heads * d_head]
 //
 // Cannot fail; a position outside the table is a bug and aborts.
-void rope(const RopeTable& table, std::span<const uint32_t> positions, Matrix x);
+void rope(const RopeTable& table, uint32_t position, std::span<float> row);
 
 }  // namespace tandem::engine

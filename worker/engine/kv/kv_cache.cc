@@ -1,6 +1,7 @@
 #include "worker/engine/kv/kv_cache.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -17,7 +18,9 @@ struct KvCache::Pool {
   std::vector<uint32_t> n_owners;
   std::vector<uint32_t> free;
 
-  float* at(uint32_t block) { return memory.data() + block * shape.floats_per_block(); }
+  std::byte* at(uint32_t block) {
+    return reinterpret_cast<std::byte*>(memory.data()) + block * shape.block_bytes();
+  }
 
   uint32_t take() {
     TANDEM_ASSERT(!free.empty(), "the caller has counted the free blocks");
@@ -30,13 +33,7 @@ struct KvCache::Pool {
     TANDEM_ASSERT(n_owners[block] > 0, "a block is given back once by each owner");
     if (--n_owners[block] == 0) free.push_back(block);
   }
-  // The tokens [0, n_tokens) of one block. Rows of one head are next to each other.
-  void copy(uint32_t from, uint32_t to, size_t n_tokens) {
-    const size_t n_rows = kBlockTokens * shape.d_head;
-    for (size_t i = 0; i < shape.n_layers * 2 * shape.n_kv_heads; ++i) {
-      std::copy_n(at(from) + i * n_rows, n_tokens * shape.d_head, at(to) + i * n_rows);
-    }
-  }
+  void copy(uint32_t from, uint32_t to) { std::memcpy(at(to), at(from), shape.block_bytes()); }
 };
 
 namespace {
@@ -48,15 +45,15 @@ size_t blocks_for(size_t n_tokens) {
 }  // namespace
 
 Result<KvCache> KvCache::create(const KvShape& shape, size_t n_blocks) {
-  TANDEM_ASSERT(shape.floats_per_block() > 0, "a model has layers, heads and a head size");
-  size_t n_floats = 0;
+  TANDEM_ASSERT(shape.block_bytes() > 0, "a model has layers, heads and a head size");
+  size_t n_bytes = 0;
   if (n_blocks > std::numeric_limits<uint32_t>::max() ||
-      __builtin_mul_overflow(n_blocks, shape.floats_per_block(), &n_floats)) {
+      __builtin_mul_overflow(n_blocks, shape.block_bytes(), &n_bytes)) {
     return fail(ErrorCode::kIo,
                 "cannot reserve " + std::to_string(n_blocks) + " blocks of KV cache: too many");
   }
   auto pool = std::make_shared<Pool>();
-  auto memory = FloatBuffer::reserve(n_floats);
+  auto memory = FloatBuffer::reserve(n_bytes / sizeof(float));
   if (!memory) return fail_in("KV cache of " + std::to_string(n_blocks) + " blocks", memory.error());
   pool->shape = shape;
   pool->memory = std::move(*memory);
@@ -90,7 +87,7 @@ Result<KvSequence> KvCache::fork(const KvSequence& from, size_t n_tokens) {
   for (const uint32_t block : sequence.blocks_) ++pool_->n_owners[block];
   if (n_copied > 0) {
     const uint32_t copy = pool_->take();
-    pool_->copy(from.blocks_[n_shared], copy, n_copied);
+    pool_->copy(from.blocks_[n_shared], copy);
     sequence.blocks_.push_back(copy);
   }
   sequence.n_tokens_ = n_tokens;
@@ -115,7 +112,7 @@ Result<void> KvCache::reserve(KvSequence& sequence, size_t n_tokens) {
   }
   if (copies) {
     const uint32_t copy = pool_->take();
-    pool_->copy(*last, copy, n_filled);
+    pool_->copy(*last, copy);
     pool_->give_back(*last);
     *last = copy;
   }
@@ -143,14 +140,13 @@ const KvShape& KvCache::shape() const {
   return pool_->shape;
 }
 
-float* KvCache::keys(uint32_t block, size_t layer, size_t kv_head) {
+std::byte* KvCache::keys(uint32_t block, size_t layer, size_t kv_head) {
   const KvShape& shape = pool_->shape;
-  return pool_->at(block) + (layer * 2 * shape.n_kv_heads + kv_head) * kBlockTokens * shape.d_head;
+  return pool_->at(block) + (layer * 2 * shape.n_kv_heads + kv_head) * shape.head_bytes();
 }
 
-float* KvCache::values(uint32_t block, size_t layer, size_t kv_head) {
-  const KvShape& shape = pool_->shape;
-  return pool_->at(block) + ((layer * 2 + 1) * shape.n_kv_heads + kv_head) * kBlockTokens * shape.d_head;
+std::byte* KvCache::values(uint32_t block, size_t layer, size_t kv_head) {
+  return keys(block, layer, pool_->shape.n_kv_heads + kv_head);
 }
 
 KvSequence::~KvSequence() {

@@ -13,11 +13,20 @@ namespace tandem::engine {
 
 inline constexpr size_t kBlockTokens = 32;
 
+// How keys and values are kept. f16 halves the memory and its traffic, and rounds each value to 11 bits.
+enum class KvType : uint8_t { kF32, kF16 };
+
 struct KvShape {
   size_t n_layers = 0;
   size_t n_kv_heads = 0;
   size_t d_head = 0;
-  size_t floats_per_block() const { return n_layers * 2 * n_kv_heads * kBlockTokens * d_head; }
+  KvType type = KvType::kF32;
+
+  size_t value_bytes() const { return type == KvType::kF32 ? sizeof(float) : sizeof(uint16_t); }
+  size_t n_panels() const { return (d_head + kBlockTokens - 1) / kBlockTokens; }  // of 32 dimensions
+  // Keys, or values, of one head in one block.
+  size_t head_bytes() const { return n_panels() * kBlockTokens * kBlockTokens * value_bytes(); }
+  size_t block_bytes() const { return n_layers * 2 * n_kv_heads * head_bytes(); }
 };
 
 // The blocks of one sequence: block i holds tokens [i * kBlockTokens, (i + 1) * kBlockTokens).
@@ -26,8 +35,13 @@ class KvSequence;
 
 // A fixed pool of reference-counted blocks. One thread (the inference thread) uses it at a time.
 //
-// Layout of a block, all float: for each layer K [n_kv_heads, kBlockTokens, d_head], then V the same. A full
-// block is never written again, so it may be shared; a partly filled one has one owner.
+// Layout of a block: for each layer the keys of each head, then the values of each head, both in the order in
+// which the tiles of a product read weights:
+//
+//   keys    [d_head][32 tokens]
+//   values  [d_head / 32, rounded up][32 tokens][32 dimensions]
+//
+// A full block is never written again, so it may be shared; a partly filled one has one owner.
 class KvCache {
  public:
   // Reserves (does not touch) n_blocks. kIo when the memory cannot be reserved.
@@ -50,9 +64,9 @@ class KvCache {
   size_t n_blocks_free() const;
   const KvShape& shape() const;
 
-  // Rows of one block, for the attention kernel: [kBlockTokens, d_head].
-  float* keys(uint32_t block, size_t layer, size_t kv_head);
-  float* values(uint32_t block, size_t layer, size_t kv_head);
+  // Of one head in one block, for the attention kernel: float or f16 bits, as shape().type says.
+  std::byte* keys(uint32_t block, size_t layer, size_t kv_head);
+  std::byte* values(uint32_t block, size_t layer, size_t kv_head);
 
  private:
   friend class KvSequence;

@@ -1,12 +1,10 @@
 #include "worker/engine/model/decoder.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "shared/base/assert.h"
-#include "worker/engine/kernels/elementwise.h"
-#include "worker/engine/kernels/matmul.h"
-#include "worker/engine/kernels/rms_norm.h"
+#include "worker/engine/kernels/packed_matmul.h"
+#include "worker/engine/kernels/simd.h"
 #include "worker/engine/model/fingerprint.h"
 
 namespace tandem::engine {
@@ -14,25 +12,27 @@ namespace {
 
 constexpr size_t kRowsToShare = 4;  // small operations on fewer rows are not worth waking a thread
 
-Matrix rows(Matrix x, size_t begin, size_t end) {
-  return {x.data + begin * x.n_columns, end - begin, x.n_columns};
-}
-std::span<float> values(Matrix x) {
-  return {x.data, x.n_rows * x.n_columns};
+float* grown(std::vector<float>& memory, size_t n) {
+  if (memory.size() < n) memory.resize(n);
+  return memory.data();
 }
 
-// The same memory with one head in each row.
-Matrix heads(Matrix x, size_t d_head) {
-  return {x.data, x.n_rows * x.n_columns / d_head, d_head};
+void norm_heads(std::span<float> heads, std::span<const float> gain, float epsilon) {
+  if (gain.empty()) return;
+  for (size_t i = 0; i < heads.size(); i += gain.size()) {
+    simd().rms_norm(&heads[i], gain.data(), gain.size(), epsilon, &heads[i]);
+  }
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Model>> Decoder::load(Parts parts, const DecoderTraits& traits) {
-  auto pool = std::make_unique<ThreadPool>(parts.options.n_threads);
-  std::string fingerprint = model_fingerprint(parts.config, *parts.checkpoint, "f32");
+  const ModelOptions& options = parts.options;
+  auto pool = std::make_unique<ThreadPool>(options.n_threads);
+  std::string fingerprint = model_fingerprint(parts.config, *parts.checkpoint, name_of(options.compute));
   TANDEM_ASSIGN(DecoderWeights weights,
-                load_decoder_weights(std::move(parts.checkpoint), parts.config, traits, *pool));
+                load_decoder_weights(*parts.checkpoint, parts.config, traits, options.compute, fingerprint,
+                                     options.packed_folder, *pool));
   return std::unique_ptr<Model>(
       new Decoder(std::move(parts.config), std::move(fingerprint), std::move(weights), std::move(pool)));
 }
@@ -43,6 +43,7 @@ Decoder::Decoder(ModelConfig config, std::string fingerprint, DecoderWeights wei
       fingerprint_(std::move(fingerprint)),
       weights_(std::move(weights)),
       pool_(std::move(pool)),
+      epsilon_(static_cast<float>(config_.rms_epsilon)),
       rope_(config_.rope_theta, config_.d_head) {}
 
 void Decoder::forward(std::span<const BatchRow> batch, KvCache& kv, Logits& logits) {
@@ -58,115 +59,132 @@ void Decoder::forward_with_hidden(std::span<const BatchRow> batch, KvCache& kv, 
 void Decoder::run(std::span<const BatchRow> batch, KvCache& kv, Logits& logits,
                   std::vector<std::vector<float>>* hidden) {
   plan(batch);
-  const Matrix x = activation(x_, tokens_.size(), config_.d_model);
-  embed(weights_.embedding, tokens_, x);
+  embed();
+  const auto note_hidden = [&] {
+    if (hidden != nullptr) hidden->emplace_back(x_.data(), x_.data() + n_rows_ * config_.d_model);
+  };
   for (size_t layer = 0; layer < config_.n_layers; ++layer) {
-    if (hidden != nullptr) hidden->emplace_back(values(x).begin(), values(x).end());
-    attention_block(layer, kv);
-    mlp_block(weights_.layers[layer]);
+    const LayerWeights& weights = weights_.layers[layer];
+    note_hidden();
+    project_qkv(weights, layer, kv);
+    if (layer + 1 == config_.n_layers && hidden == nullptr) keep_wanted();
+    attend(weights, layer, kv);
+    mlp(weights);
   }
+  pool_->split(n_rows_, kRowsToShare, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      float* const row = x().row(i).data();
+      simd().rms_norm(row, weights_.final_norm.data(), config_.d_model, epsilon_, row);
+    }
+  });
   if (hidden != nullptr) {
-    hidden->emplace_back(values(x).size());
-    rms_norm(x, weights_.final_norm, static_cast<float>(config_.rms_epsilon),
-             {hidden->back().data(), x.n_rows, x.n_columns});
+    note_hidden();
+    keep_wanted();
   }
-  head(logits);
+  head_.run(*pool_, weights_.head, batch, x(), logits);
   for (const BatchRow& row : batch) advance(*row.kv, row.tokens.size());
 }
 
 // Stacks the tokens of all rows and notes which sequence and position each belongs to.
 void Decoder::plan(std::span<const BatchRow> batch) {
-  pieces_.clear();
-  positions_.clear();
   tokens_.clear();
+  pieces_.clear();
+  wanted_pieces_.clear();
   wanted_.clear();
   size_t n_positions = 0;
   for (const BatchRow& row : batch) {
     TANDEM_ASSERT(row.kv != nullptr && !row.tokens.empty(), "a row has a sequence and tokens");
     TANDEM_ASSERT(row.n_logits <= row.tokens.size(), "logits are wanted of tokens that are there");
-    pieces_.push_back({row.kv->blocks(), row.kv->n_tokens(), tokens_.size(), row.tokens.size()});
-    for (size_t i = 0; i < row.tokens.size(); ++i) {
-      if (i + row.n_logits >= row.tokens.size()) wanted_.push_back(static_cast<uint32_t>(tokens_.size()));
-      positions_.push_back(static_cast<uint32_t>(row.kv->n_tokens() + i));
-      tokens_.push_back(row.tokens[i]);
+    const size_t n_tokens = row.tokens.size(), n_before = row.kv->n_tokens(), first = tokens_.size();
+    const size_t n_rest = n_tokens - row.n_logits;
+    for (size_t i = 0; i < n_tokens; ++i) {
+      TANDEM_ASSERT(row.tokens[i] >= 0 && static_cast<size_t>(row.tokens[i]) < config_.n_vocab,
+                    "tokens are of this model");
+      tokens_.push_back(
+          {row.tokens[i], static_cast<uint32_t>(n_before + i), static_cast<uint32_t>(pieces_.size())});
     }
-    const size_t n_after = row.kv->n_tokens() + row.tokens.size();
-    TANDEM_ASSERT(n_after <= row.kv->blocks().size() * kBlockTokens,
+    if (row.n_logits > 0) {
+      wanted_pieces_.push_back(
+          {row.kv->blocks(), n_before + n_rest, first + n_rest, row.n_logits, wanted_.size()});
+    }
+    for (size_t i = n_rest; i < n_tokens; ++i) wanted_.push_back(static_cast<uint32_t>(first + i));
+    pieces_.push_back({row.kv->blocks(), n_before, first, n_tokens, first});
+    TANDEM_ASSERT(n_before + n_tokens <= row.kv->blocks().size() * kBlockTokens,
                   "KvCache::reserve() made room for the tokens");
-    n_positions = std::max(n_positions, n_after);
+    n_positions = std::max(n_positions, n_before + n_tokens);
   }
   rope_.grow_to(n_positions);
+  row_of_thread_.resize(pool_->n_threads());
 }
 
-void Decoder::attention_block(size_t layer, KvCache& kv) {
-  const LayerWeights& weights = weights_.layers[layer];
-  const size_t n_tokens = tokens_.size(), d_head = config_.d_head;
-  const float epsilon = static_cast<float>(config_.rms_epsilon);
-  const Matrix x = activation(x_, n_tokens, config_.d_model);
-  const Matrix normed = activation(normed_, n_tokens, config_.d_model);
-  const Matrix q = activation(q_, n_tokens, config_.n_heads * d_head);
-  const Matrix k = activation(k_, n_tokens, config_.n_kv_heads * d_head);
-  const Matrix v = activation(v_, n_tokens, config_.n_kv_heads * d_head);
-  const Matrix attended = activation(attended_, n_tokens, config_.n_heads * d_head);
-  const Matrix added = activation(added_, n_tokens, config_.d_model);
-
-  pool_->split(n_tokens, kRowsToShare, [&](size_t begin, size_t end) {
-    rms_norm(rows(x, begin, end), weights.input_norm, epsilon, rows(normed, begin, end));
-  });
-  matmul(*pool_, normed,
-         {{weights.q, weights.q_bias, q}, {weights.k, weights.k_bias, k}, {weights.v, weights.v_bias, v}});
-  pool_->split(n_tokens, kRowsToShare, [&](size_t begin, size_t end) {
-    const Matrix q_rows = rows(q, begin, end), k_rows = rows(k, begin, end);
-    if (!weights.q_norm.empty()) {
-      rms_norm(heads(q_rows, d_head), weights.q_norm, epsilon, heads(q_rows, d_head));
-      rms_norm(heads(k_rows, d_head), weights.k_norm, epsilon, heads(k_rows, d_head));
+void Decoder::embed() {
+  n_rows_ = tokens_.size();
+  attending_ = pieces_;
+  grown(x_, n_rows_ * config_.d_model);
+  pool_->split(n_rows_, kRowsToShare, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      weights_.embedding.unpack(static_cast<size_t>(tokens_[i].id), x().row(i));
     }
-    const std::span<const uint32_t> positions = std::span(positions_).subspan(begin, end - begin);
-    rope(rope_, positions, q_rows);
-    rope(rope_, positions, k_rows);
-    for (const AttentionPiece& piece : pieces_) store_keys_values(kv, layer, piece, begin, end, k, v);
   });
-  paged_attention(*pool_, kv, layer, pieces_, q, attended, attention_scratch_);
-  matmul(*pool_, attended, {{weights.o, {}, added}});
-  add(values(x), values(added));
 }
 
-void Decoder::mlp_block(const LayerWeights& weights) {
-  const size_t n_tokens = tokens_.size();
-  const Matrix x = activation(x_, n_tokens, config_.d_model);
-  const Matrix normed = activation(normed_, n_tokens, config_.d_model);
-  const Matrix gate = activation(gate_, n_tokens, config_.d_ff);
-  const Matrix up = activation(up_, n_tokens, config_.d_ff);
-  const Matrix added = activation(added_, n_tokens, config_.d_model);
-
-  pool_->split(n_tokens, kRowsToShare, [&](size_t begin, size_t end) {
-    rms_norm(rows(x, begin, end), weights.post_attention_norm, static_cast<float>(config_.rms_epsilon),
-             rows(normed, begin, end));
+void Decoder::set_input_normed(std::span<const float> gain) {
+  input_.reshape(compute(), n_rows_, config_.d_model);
+  const size_t n_tasks = n_rows_ < 2 * kRowsToShare ? 1 : pool_->n_threads();
+  pool_->run(n_tasks, [&](size_t task, size_t thread) {
+    float* const normed = grown(row_of_thread_[thread], config_.d_model);
+    for (size_t i = n_rows_ * task / n_tasks; i < n_rows_ * (task + 1) / n_tasks; ++i) {
+      simd().rms_norm(x().row(i).data(), gain.data(), config_.d_model, epsilon_, normed);
+      input_.set_row(i, {normed, config_.d_model});
+    }
   });
-  matmul(*pool_, normed, {{weights.gate, {}, gate}, {weights.up, {}, up}});
-  pool_->split(n_tokens, kRowsToShare, [&](size_t begin, size_t end) {
-    silu_gate(values(rows(gate, begin, end)), values(rows(up, begin, end)));
-  });
-  matmul(*pool_, gate, {{weights.down, {}, added}});
-  add(values(x), values(added));
 }
 
-void Decoder::head(Logits& logits) {
-  const Matrix x = activation(x_, tokens_.size(), config_.d_model);
-  const Matrix wanted = activation(wanted_x_, wanted_.size(), config_.d_model);
+// q of all rows into qkv_, keys and values into the cache.
+void Decoder::project_qkv(const LayerWeights& weights, size_t layer, KvCache& kv) {
+  const size_t d_q = config_.n_heads * config_.d_head, d_kv = config_.n_kv_heads * config_.d_head;
+  const size_t width = d_q + 2 * d_kv;
+  set_input_normed(weights.input_norm);
+  const Matrix qkv = {grown(qkv_, n_rows_ * width), n_rows_, width};
+  multiply(*pool_, input_, weights.qkv, weights.qkv_bias, qkv);
+  pool_->split(n_rows_, kRowsToShare, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const std::span<float> row = qkv.row(i);
+      const std::span<float> q = row.first(d_q), k = row.subspan(d_q, d_kv);
+      norm_heads(q, weights.q_norm, epsilon_);
+      norm_heads(k, weights.k_norm, epsilon_);
+      rope(rope_, tokens_[i].position, q);
+      rope(rope_, tokens_[i].position, k);
+      store_keys_values(kv, layer, pieces_[tokens_[i].piece].blocks, tokens_[i].position, k, row.last(d_kv));
+    }
+  });
+}
+
+// From here on, x has the wanted rows only.
+void Decoder::keep_wanted() {
   for (size_t i = 0; i < wanted_.size(); ++i) {
-    const std::span<float> from = x.row(wanted_[i]);
-    std::copy(from.begin(), from.end(), wanted.row(i).begin());
+    std::copy_n(x().row(wanted_[i]).data(), config_.d_model, x_.data() + i * config_.d_model);
   }
-  rms_norm(wanted, weights_.final_norm, static_cast<float>(config_.rms_epsilon), wanted);
-  logits.n_vocab = config_.n_vocab;
-  logits.values.resize(wanted.n_rows * config_.n_vocab);
-  matmul(*pool_, wanted, {{weights_.head, {}, {logits.values.data(), wanted.n_rows, config_.n_vocab}}});
+  n_rows_ = wanted_.size();
+  attending_ = wanted_pieces_;
 }
 
-Matrix Decoder::activation(std::vector<float>& memory, size_t n_rows, size_t n_columns) const {
-  if (memory.size() < n_rows * n_columns) memory.resize(n_rows * n_columns);
-  return {memory.data(), n_rows, n_columns};
+void Decoder::attend(const LayerWeights& weights, size_t layer, KvCache& kv) {
+  if (n_rows_ == 0) return;
+  const size_t d_q = config_.n_heads * config_.d_head, d_kv = config_.n_kv_heads * config_.d_head;
+  const Matrix attended = {grown(attended_, n_rows_ * d_q), n_rows_, d_q};
+  paged_attention(*pool_, kv, layer, attending_, qkv_.data(), d_q + 2 * d_kv, attended, attention_scratch_);
+  input_.reshape(compute(), n_rows_, d_q);
+  pool_->split(n_rows_, kRowsToShare, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) input_.set_row(i, attended.row(i));
+  });
+  multiply_add(*pool_, input_, weights.o, x());
+}
+
+void Decoder::mlp(const LayerWeights& weights) {
+  set_input_normed(weights.post_attention_norm);
+  multiply_silu_gate(*pool_, input_, weights.gate_up, config_.d_ff, gated_);
+  multiply_add(*pool_, gated_, weights.down, x());
 }
 
 }  // namespace tandem::engine

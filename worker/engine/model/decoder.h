@@ -1,4 +1,4 @@
-// The decoder that the architectures of the Qwen family share, computed in float: the reference.
+// The decoder that the architectures of the Qwen family share.
 
 #pragma once
 
@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "worker/engine/kernels/matmul_input.h"
 #include "worker/engine/kernels/paged_attention.h"
 #include "worker/engine/kernels/rope.h"
 #include "worker/engine/kernels/thread_pool.h"
+#include "worker/engine/model/decoder_head.h"
 #include "worker/engine/model/decoder_weights.h"
 #include "worker/engine/model/model.h"
 
@@ -20,7 +22,8 @@ namespace tandem::engine {
 //   x += down(silu(gate(h)) * up(h))                  with h = rms_norm(x)
 //
 // and for the wanted tokens head(rms_norm(x)). All tokens of a batch are the rows of one matrix; only
-// attention looks at the sequence a row belongs to.
+// attention looks at the sequence a row belongs to. The last layer gives the cache the keys and values of all
+// tokens, and computes the rest for the wanted ones only.
 class Decoder final : public Model {
  public:
   // What make_model() has read by the time it knows the architecture.
@@ -34,6 +37,7 @@ class Decoder final : public Model {
 
   const ModelConfig& config() const override { return config_; }
   const std::string& fingerprint() const override { return fingerprint_; }
+  ComputeType compute() const override { return weights_.embedding.type; }
   void forward(std::span<const BatchRow> batch, KvCache& kv, Logits& logits) override;
   void forward_with_hidden(std::span<const BatchRow> batch, KvCache& kv, Logits& logits,
                            std::vector<std::vector<float>>& hidden) override;
@@ -45,25 +49,39 @@ class Decoder final : public Model {
   void run(std::span<const BatchRow> batch, KvCache& kv, Logits& logits,
            std::vector<std::vector<float>>* hidden);
   void plan(std::span<const BatchRow> batch);
-  void attention_block(size_t layer, KvCache& kv);
-  void mlp_block(const LayerWeights& weights);
-  void head(Logits& logits);
-  Matrix activation(std::vector<float>& memory, size_t n_rows, size_t n_columns) const;
+  void embed();
+  void project_qkv(const LayerWeights& weights, size_t layer, KvCache& kv);
+  void keep_wanted();
+  void attend(const LayerWeights& weights, size_t layer, KvCache& kv);
+  void mlp(const LayerWeights& weights);
+  void set_input_normed(std::span<const float> gain);
+  Matrix x() { return {x_.data(), n_rows_, config_.d_model}; }
 
   const ModelConfig config_;
   const std::string fingerprint_;
   const DecoderWeights weights_;
   const std::unique_ptr<ThreadPool> pool_;
+  const float epsilon_;
 
   // The step under way; kept from step to step so that memory is allocated only when a batch is larger than
   // all before it.
-  std::vector<AttentionPiece> pieces_;
-  std::vector<uint32_t> positions_;  // of each token
-  std::vector<TokenId> tokens_;
-  std::vector<uint32_t> wanted_;  // rows whose logits are wanted
+  struct Token {
+    TokenId id = 0;
+    uint32_t position = 0;
+    uint32_t piece = 0;
+  };
+  std::vector<Token> tokens_;
+  std::vector<AttentionPiece> pieces_;         // all tokens
+  std::vector<AttentionPiece> wanted_pieces_;  // the tokens whose logits are wanted
+  std::vector<uint32_t> wanted_;               // their rows
+  std::span<const AttentionPiece> attending_;  // one of the two
+  size_t n_rows_ = 0;                          // of x: tokens, or wanted ones
   RopeTable rope_;
   AttentionScratch attention_scratch_;
-  std::vector<float> x_, normed_, q_, k_, v_, attended_, added_, gate_, up_, wanted_x_;
+  std::vector<float> x_, qkv_, attended_;
+  std::vector<std::vector<float>> row_of_thread_;
+  MatmulInput input_, gated_;
+  DecoderHead head_;
 };
 
 }  // namespace tandem::engine

@@ -1,5 +1,6 @@
 #include "worker/engine/model/decoder_weights.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "worker/engine/tensor/element_type.h"
@@ -7,29 +8,106 @@
 namespace tandem::engine {
 namespace {
 
-constexpr size_t kWidenSlice = 1 << 18;  // elements for which another thread is worth waking
+constexpr size_t kAlignment = 64;
 
-// Asks for tensors by name and keeps the first mistake, so that the list of weights reads as a list.
-class WeightReader {
+size_t round_up(size_t n, size_t to) {
+  return (n + to - 1) / to * to;
+}
+
+// A tensor of the checkpoint with its rows as floats.
+struct Rows {
+  ElementType type = ElementType::kOther;
+  std::span<const std::byte> bytes;
+  size_t n_columns = 0, row_bytes = 0;
+
+  void read(size_t row, std::span<float> out) const { widen(type, bytes.data() + row * row_bytes, out); }
+};
+
+// Asks for tensors by name and keeps the first mistake, so that the list of weights reads as a list. Notes
+// for each where it will lie in the packed memory and how to get it there; nothing is read before write().
+class Plan {
  public:
-  WeightReader(const Checkpoint& checkpoint, ThreadPool& pool, std::vector<FloatBuffer>& widened)
-      : checkpoint_(checkpoint), pool_(pool), widened_(widened) {}
+  Plan(const Checkpoint& checkpoint, ComputeType type) : checkpoint_(checkpoint), type_(type) {}
 
-  ConstMatrix matrix(const std::string& name, size_t n_rows, size_t n_columns) {
-    return {read(name, {n_rows, n_columns}), n_rows, n_columns};
+  // The rows of several tensors, one after the other, as outputs of one matrix.
+  PackedMatrix* matrix(PackedMatrix& matrix, const std::vector<std::pair<std::string, size_t>>& tensors,
+                       size_t n_inputs) {
+    std::vector<Rows> parts;
+    size_t n_outputs = 0;
+    for (const auto& [name, n_rows] : tensors) {
+      parts.push_back(rows(name, {n_rows, n_inputs}));
+      n_outputs += n_rows;
+    }
+    return add(matrix, n_outputs, n_inputs, [parts](size_t output, std::span<float> row) {
+      size_t part = 0;
+      for (size_t n; output >= (n = parts[part].bytes.size() / parts[part].row_bytes); ++part) output -= n;
+      parts[part].read(output, row);
+    });
   }
-  std::span<const float> vector(const std::string& name, size_t n) {
-    const float* data = read(name, {n});
-    return {data, data == nullptr ? 0 : n};
+  // Panels of two tensors in turn.
+  PackedMatrix* alternating(PackedMatrix& matrix, const std::string& even, const std::string& odd,
+                            size_t n_rows, size_t n_inputs) {
+    const Rows both[] = {rows(even, {n_rows, n_inputs}), rows(odd, {n_rows, n_inputs})};
+    return add(matrix, 2 * round_up(n_rows, kPanelOutputs), n_inputs,
+               [even_rows = both[0], odd_rows = both[1], n_rows](size_t output, std::span<float> row) {
+                 const size_t panel = output / kPanelOutputs;
+                 const size_t source = panel / 2 * kPanelOutputs + output % kPanelOutputs;
+                 if (source < n_rows) (panel % 2 == 0 ? even_rows : odd_rows).read(source, row);
+               });
   }
+  // Several tensors of one dimension, one after the other.
+  void vector(std::span<const float>& vector, const std::vector<std::pair<std::string, size_t>>& tensors) {
+    std::vector<Rows> parts;
+    size_t n = 0;
+    for (const auto& [name, n_values] : tensors) {
+      parts.push_back(rows(name, {n_values}));
+      n += n_values;
+    }
+    const size_t offset = take(n * sizeof(float));
+    places_.push_back([&vector, offset, n](const std::byte* memory) {
+      vector = {reinterpret_cast<const float*>(memory + offset), n};
+    });
+    writers_.push_back([parts, offset](ThreadPool&, std::byte* memory) {
+      float* to = reinterpret_cast<float*>(memory + offset);
+      for (const Rows& part : parts) {
+        part.read(0, {to, part.n_columns});
+        to += part.n_columns;
+      }
+    });
+  }
+
   Result<void> done() const {
     if (!mistake_.text.empty()) return fail(mistake_);
     return {};
   }
+  size_t n_bytes() const { return n_bytes_; }
+  void write(ThreadPool& pool, std::byte* memory) const {
+    for (const auto& writer : writers_) writer(pool, memory);
+  }
+  void point_at(const std::byte* memory) const {
+    for (const auto& place : places_) place(memory);
+  }
 
  private:
-  const float* read(const std::string& name, const std::vector<uint64_t>& shape) {
-    if (!mistake_.text.empty()) return nullptr;
+  PackedMatrix* add(PackedMatrix& matrix, size_t n_outputs, size_t n_inputs, RowSource source) {
+    matrix = {type_, n_outputs, n_inputs, nullptr};
+    const size_t offset = take(matrix.n_bytes());
+    places_.push_back([&matrix, offset](const std::byte* memory) { matrix.data = memory + offset; });
+    writers_.push_back(
+        [shape = matrix, offset, source = std::move(source)](ThreadPool& pool, std::byte* memory) {
+          pack(pool, shape, source, memory + offset);
+        });
+    return &matrix;
+  }
+
+  size_t take(size_t n) {
+    const size_t offset = n_bytes_;
+    n_bytes_ += round_up(n, kAlignment);
+    return offset;
+  }
+
+  Rows rows(const std::string& name, const std::vector<uint64_t>& shape) {
+    if (!mistake_.text.empty()) return {};
     const Checkpoint::Entry* entry = checkpoint_.find(name);
     if (entry == nullptr) {
       return note(ErrorCode::kCorrupt, checkpoint_.folder(), name, "F32, F16 or BF16 " + to_string(shape),
@@ -44,81 +122,74 @@ class WeightReader {
       return note(ErrorCode::kCorrupt, *entry->file, name, "shape " + to_string(shape),
                   to_string(tensor.shape));
     }
-    const bool aligned = reinterpret_cast<uintptr_t>(tensor.bytes.data()) % alignof(float) == 0;
-    if (type == ElementType::kF32 && aligned) return reinterpret_cast<const float*>(tensor.bytes.data());
-    return widen_all(tensor, type);
+    const size_t n_rows = shape.size() == 1 ? 1 : shape.front();
+    return {type, tensor.bytes, shape.back(), tensor.bytes.size() / n_rows};
   }
 
-  const float* widen_all(const StoredTensor& tensor, ElementType type) {
-    const size_t n_bytes = element_bytes(tensor.type);
-    auto buffer = FloatBuffer::reserve(tensor.bytes.size() / n_bytes);
-    if (!buffer) {
-      mistake_ = buffer.error();
-      return nullptr;
-    }
-    const std::span<float> out(buffer->data(), buffer->size());
-    pool_.split(out.size(), kWidenSlice, [&](size_t begin, size_t end) {
-      widen(type, tensor.bytes.data() + begin * n_bytes, out.subspan(begin, end - begin));
-    });
-    widened_.push_back(std::move(*buffer));
-    return out.data();
-  }
-
-  const float* note(ErrorCode code, const std::filesystem::path& path, const std::string& name,
-                    const std::string& expected, const std::string& found) {
+  Rows note(ErrorCode code, const std::filesystem::path& path, const std::string& name,
+            const std::string& expected, const std::string& found) {
     mistake_ = {code, path.string() + ": tensor '" + name + "': expected " + expected + ", found " + found};
-    return nullptr;
+    return {};
   }
 
   const Checkpoint& checkpoint_;
-  ThreadPool& pool_;
-  std::vector<FloatBuffer>& widened_;
+  const ComputeType type_;
+  size_t n_bytes_ = 0;
+  std::vector<std::function<void(const std::byte*)>> places_;
+  std::vector<std::function<void(ThreadPool&, std::byte*)>> writers_;
   Error mistake_;
 };
 
-LayerWeights read_layer(WeightReader& reader, const std::string& prefix, const ModelConfig& config,
-                        const DecoderTraits& traits) {
+void plan_layer(Plan& plan, LayerWeights& layer, const std::string& prefix, const ModelConfig& config,
+                const DecoderTraits& traits) {
   const size_t d_model = config.d_model, d_ff = config.d_ff, d_head = config.d_head;
   const size_t d_q = config.n_heads * d_head, d_kv = config.n_kv_heads * d_head;
   const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-  LayerWeights layer;
-  layer.input_norm = reader.vector(prefix + "input_layernorm.weight", d_model);
-  layer.q = reader.matrix(attention + "q_proj.weight", d_q, d_model);
-  layer.k = reader.matrix(attention + "k_proj.weight", d_kv, d_model);
-  layer.v = reader.matrix(attention + "v_proj.weight", d_kv, d_model);
+  plan.vector(layer.input_norm, {{prefix + "input_layernorm.weight", d_model}});
+  plan.matrix(layer.qkv,
+              {{attention + "q_proj.weight", d_q},
+               {attention + "k_proj.weight", d_kv},
+               {attention + "v_proj.weight", d_kv}},
+              d_model);
   if (traits.qkv_bias) {
-    layer.q_bias = reader.vector(attention + "q_proj.bias", d_q);
-    layer.k_bias = reader.vector(attention + "k_proj.bias", d_kv);
-    layer.v_bias = reader.vector(attention + "v_proj.bias", d_kv);
+    plan.vector(layer.qkv_bias, {{attention + "q_proj.bias", d_q},
+                                 {attention + "k_proj.bias", d_kv},
+                                 {attention + "v_proj.bias", d_kv}});
   }
   if (traits.qk_norm) {
-    layer.q_norm = reader.vector(attention + "q_norm.weight", d_head);
-    layer.k_norm = reader.vector(attention + "k_norm.weight", d_head);
+    plan.vector(layer.q_norm, {{attention + "q_norm.weight", d_head}});
+    plan.vector(layer.k_norm, {{attention + "k_norm.weight", d_head}});
   }
-  layer.o = reader.matrix(attention + "o_proj.weight", d_model, d_q);
-  layer.post_attention_norm = reader.vector(prefix + "post_attention_layernorm.weight", d_model);
-  layer.gate = reader.matrix(mlp + "gate_proj.weight", d_ff, d_model);
-  layer.up = reader.matrix(mlp + "up_proj.weight", d_ff, d_model);
-  layer.down = reader.matrix(mlp + "down_proj.weight", d_model, d_ff);
-  return layer;
+  plan.matrix(layer.o, {{attention + "o_proj.weight", d_model}}, d_q);
+  plan.vector(layer.post_attention_norm, {{prefix + "post_attention_layernorm.weight", d_model}});
+  plan.alternating(layer.gate_up, mlp + "gate_proj.weight", mlp + "up_proj.weight", d_ff, d_model);
+  plan.matrix(layer.down, {{mlp + "down_proj.weight", d_model}}, d_ff);
 }
 
 }  // namespace
 
-Result<DecoderWeights> load_decoder_weights(std::unique_ptr<Checkpoint> checkpoint, const ModelConfig& config,
-                                            const DecoderTraits& traits, ThreadPool& pool) {
+Result<DecoderWeights> load_decoder_weights(const Checkpoint& checkpoint, const ModelConfig& config,
+                                            const DecoderTraits& traits, ComputeType type,
+                                            const std::string& fingerprint,
+                                            const std::filesystem::path& packed_folder, ThreadPool& pool) {
   DecoderWeights weights;
-  weights.checkpoint = std::move(checkpoint);
-  WeightReader reader(*weights.checkpoint, pool, weights.widened);
-  weights.embedding = reader.matrix("model.embed_tokens.weight", config.n_vocab, config.d_model);
+  Plan plan(checkpoint, type);
+  plan.matrix(weights.embedding, {{"model.embed_tokens.weight", config.n_vocab}}, config.d_model);
+  weights.layers.resize(config.n_layers);
   for (size_t i = 0; i < config.n_layers; ++i) {
-    weights.layers.push_back(read_layer(reader, "model.layers." + std::to_string(i) + ".", config, traits));
-    TANDEM_TRY(reader.done());
+    plan_layer(plan, weights.layers[i], "model.layers." + std::to_string(i) + ".", config, traits);
+    TANDEM_TRY(plan.done());
   }
-  weights.final_norm = reader.vector("model.norm.weight", config.d_model);
-  weights.head = config.tied_embedding ? weights.embedding
-                                       : reader.matrix("lm_head.weight", config.n_vocab, config.d_model);
-  TANDEM_TRY(reader.done());
+  plan.vector(weights.final_norm, {{"model.norm.weight", config.d_model}});
+  if (!config.tied_embedding) {
+    plan.matrix(weights.head, {{"lm_head.weight", config.n_vocab}}, config.d_model);
+  }
+  TANDEM_TRY(plan.done());
+
+  TANDEM_ASSIGN(weights.memory, PackedMemory::open(packed_folder, fingerprint, plan.n_bytes(),
+                                                   [&](std::byte* to) { plan.write(pool, to); }));
+  plan.point_at(weights.memory.data());
+  if (config.tied_embedding) weights.head = weights.embedding;
   return weights;
 }
 

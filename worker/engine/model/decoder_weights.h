@@ -1,17 +1,18 @@
-// The weights of a decoder as float matrices, checked against the config.
+// The weights of a decoder, packed for the kernels, checked against the config.
 
 #pragma once
 
-#include <memory>
+#include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "shared/base/result.h"
+#include "worker/engine/kernels/packed_matrix.h"
 #include "worker/engine/kernels/thread_pool.h"
 #include "worker/engine/model/model.h"
+#include "worker/engine/model/packed_memory.h"
 #include "worker/engine/tensor/checkpoint.h"
-#include "worker/engine/tensor/float_buffer.h"
-#include "worker/engine/tensor/view.h"
 
 namespace tandem::engine {
 
@@ -23,32 +24,35 @@ struct DecoderTraits {
 
 // A vector is empty where the architecture has none.
 struct LayerWeights {
-  std::span<const float> input_norm;              // [d_model]
-  ConstMatrix q, k, v;                            // [n_heads or n_kv_heads * d_head, d_model]
-  std::span<const float> q_bias, k_bias, v_bias;  // one for each row
-  std::span<const float> q_norm, k_norm;          // [d_head]
-  ConstMatrix o;                                  // [d_model, n_heads * d_head]
-  std::span<const float> post_attention_norm;     // [d_model]
-  ConstMatrix gate, up;                           // [d_ff, d_model]
-  ConstMatrix down;                               // [d_model, d_ff]
+  std::span<const float> input_norm;           // [d_model]
+  PackedMatrix qkv;                            // all heads of q, then of k, then of v
+  std::span<const float> qkv_bias;             // one for each of its outputs
+  std::span<const float> q_norm, k_norm;       // [d_head]
+  PackedMatrix o;                              // n_heads * d_head inputs, d_model outputs
+  std::span<const float> post_attention_norm;  // [d_model]
+  PackedMatrix gate_up;                        // d_ff gates and d_ff ups, a panel of each in turn
+  PackedMatrix down;                           // d_ff inputs, d_model outputs
 };
 
-// Owns the memory behind its views. Weights stored as f32 are used where the file is mapped; bf16 and f16 are
-// widened into memory of our own, once.
+// Owns the memory behind its views.
 struct DecoderWeights {
-  ConstMatrix embedding;  // [n_vocab, d_model]
+  PackedMatrix embedding;  // an output for each token
   std::vector<LayerWeights> layers;
   std::span<const float> final_norm;
-  ConstMatrix head;  // [n_vocab, d_model]; the embedding when tied, also where a lm_head.weight is stored
+  PackedMatrix head;  // the embedding when tied, also where a lm_head.weight is stored
 
-  std::unique_ptr<Checkpoint> checkpoint;
-  std::vector<FloatBuffer> widened;
+  PackedMemory memory;
 };
 
-// kCorrupt when a tensor is missing or has another shape, kUnsupported when it has another type than F32, F16
-// or BF16; each with the file, the tensor, what was expected and what was found. Tensors that nobody asks for
-// are passed over. kIo when there is no memory.
-Result<DecoderWeights> load_decoder_weights(std::unique_ptr<Checkpoint> checkpoint, const ModelConfig& config,
-                                            const DecoderTraits& traits, ThreadPool& pool);
+// Packs the checkpoint as `type`, or maps what an earlier load of the same model has packed
+// (packed_memory.h). `fingerprint` names model and compute type.
+//
+// kCorrupt when a tensor is missing or has another shape, kUnsupported when it has another type than the
+// loader can widen; each with the file, the tensor, what was expected and what was found. Tensors that nobody
+// asks for are passed over. kIo when there is no memory.
+Result<DecoderWeights> load_decoder_weights(const Checkpoint& checkpoint, const ModelConfig& config,
+                                            const DecoderTraits& traits, ComputeType type,
+                                            const std::string& fingerprint,
+                                            const std::filesystem::path& packed_folder, ThreadPool& pool);
 
 }  // namespace tandem::engine

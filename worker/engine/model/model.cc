@@ -17,8 +17,8 @@ Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& folder, 
 
 Model::~Model() = default;
 
-KvShape Model::kv_shape() const {
-  return {config().n_layers, config().n_kv_heads, config().d_head};
+KvShape Model::kv_shape(KvType type) const {
+  return {config().n_layers, config().n_kv_heads, config().d_head, type};
 }
 
 void Model::advance(KvSequence& sequence, size_t n_tokens) {

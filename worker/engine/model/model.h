@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "shared/base/result.h"
+#include "worker/engine/kernels/packed_matrix.h"
 #include "worker/engine/kv/kv_cache.h"
 #include "worker/engine/tensor/view.h"
 #include "worker/engine/tokens.h"
@@ -33,18 +34,29 @@ struct BatchRow {
   KvSequence* kv = nullptr;
   std::span<const TokenId> tokens;  // at least one
   size_t n_logits = 1;              // logits of the last n_logits tokens are wanted; 0..tokens.size()
+  // The only tokens whose logits are wanted; empty: all of the vocabulary. The same bits, at a cost of their
+  // number.
+  std::span<const TokenId> wanted = {};
 };
 
-// Logits of a step, in the order of the batch's rows and, within a row, of its tokens.
+// Logits of a step, in the order of the batch's rows and, within a row, of its tokens: for each n_vocab
+// values, or one for each wanted token.
 struct Logits {
-  std::vector<float> values;  // [n, n_vocab]
-  size_t n_vocab = 0;
-  size_t size() const { return n_vocab == 0 ? 0 : values.size() / n_vocab; }
-  std::span<float> operator[](size_t i) { return {values.data() + i * n_vocab, n_vocab}; }
+  struct Place {
+    size_t begin = 0, n = 0;
+  };
+  std::vector<float> values;
+  std::vector<Place> places;
+  size_t size() const { return places.size(); }
+  std::span<float> operator[](size_t i) { return {values.data() + places[i].begin, places[i].n}; }
 };
 
 struct ModelOptions {
   size_t n_threads = 0;  // 0: one for each core this process may use
+  ComputeType compute = ComputeType::kF32;
+  // Where packed weights are kept for the next start and for other processes of this host (packed_memory.h);
+  // empty: in this process only.
+  std::filesystem::path packed_folder = {};
 };
 
 // Weights are immutable and shared; forward() belongs to one thread at a time (the inference thread; it uses
@@ -60,10 +72,12 @@ class Model {
   virtual const ModelConfig& config() const = 0;
   // What the answers depend on, as a hash in hex; see fingerprint.h for what it covers.
   virtual const std::string& fingerprint() const = 0;
-  KvShape kv_shape() const;
+  KvShape kv_shape(KvType type = KvType::kF32) const;
+  virtual ComputeType compute() const = 0;
 
-  // One step. Rows are independent: each gets what it would get alone (bit for bit is the next engine
-  // issue; within the golden tolerance now). Token ids out of range and missing room are bugs and abort.
+  // One step. Rows are independent: each gets, bit for bit, what it would get alone, whatever the batch, the
+  // pieces its tokens come in and the number of threads. Token ids out of range and missing room are bugs and
+  // abort.
   virtual void forward(std::span<const BatchRow> batch, KvCache& kv, Logits& logits) = 0;
 
   // For tests and embedders: the same, and the hidden states of the rows' tokens after each layer

@@ -1,0 +1,152 @@
+// Row operations for one SIMD target; included once for each by simd.cc.
+
+#if defined(TANDEM_ROW_OPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TANDEM_ROW_OPS_INL_H_
+#undef TANDEM_ROW_OPS_INL_H_
+#else
+#define TANDEM_ROW_OPS_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <hwy/contrib/math/math-inl.h>
+
+#include <cmath>
+
+#include "worker/engine/kernels/simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tandem::engine::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using RowFloats = hn::CappedTag<float, 16>;
+
+void widen_bf16_pairs(const uint32_t* HWY_RESTRICT pairs, size_t n_inputs, float* HWY_RESTRICT out) {
+  const RowFloats d;
+  const hn::RebindToUnsigned<RowFloats> du;
+  const auto high_half = hn::Set(du, 0xFFFF0000u);
+  for (size_t i = 0; i < n_inputs; ++i, pairs += kPanelOutputs / 2, out += kPanelOutputs) {
+    for (size_t o = 0; o < kPanelOutputs / 2; o += hn::Lanes(d)) {
+      const auto both = hn::LoadU(du, pairs + o);
+      hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(both)), d, out + o);
+      hn::StoreU(hn::BitCast(d, hn::And(both, high_half)), d, out + o + kPanelOutputs / 2);
+    }
+  }
+}
+
+void widen_f16_row(const uint16_t* HWY_RESTRICT half, size_t n, float* HWY_RESTRICT out) {
+  const RowFloats d;
+  const hn::Rebind<hwy::float16_t, RowFloats> dh;
+  for (size_t i = 0; i < n; i += hn::Lanes(d)) {
+    hn::StoreU(hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(half + i))), d,
+               out + i);
+  }
+}
+
+void narrow_f16_row(const float* HWY_RESTRICT values, size_t n, uint16_t* HWY_RESTRICT out) {
+  const RowFloats d;
+  const hn::Rebind<hwy::float16_t, RowFloats> dh;
+  const auto most = hn::Set(d, 65504.0f), least = hn::Set(d, -65504.0f);
+  for (size_t i = 0; i < n; i += hn::Lanes(d)) {
+    const auto clamped = hn::Max(hn::Min(hn::LoadU(d, values + i), most), least);
+    hn::StoreU(hn::DemoteTo(dh, clamped), dh, reinterpret_cast<hwy::float16_t*>(out + i));
+  }
+}
+
+template <class Input>
+void quantize_block(const float* HWY_RESTRICT x, void* out, float& scale, int32_t& sum) {
+  const RowFloats d;
+  const hn::RebindToSigned<RowFloats> di;
+  const hn::Rebind<Input, RowFloats> dn;
+  auto most = hn::Zero(d);
+  for (size_t i = 0; i < kBlockInputs; i += hn::Lanes(d)) most = hn::Max(most, hn::Abs(hn::LoadU(d, x + i)));
+  const float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+  scale = largest / 127.0f;
+  const auto inverse = hn::Set(d, largest > 0 ? 127.0f / largest : 0.0f);
+  auto sums = hn::Zero(di);
+  for (size_t i = 0; i < kBlockInputs; i += hn::Lanes(d)) {
+    const auto rounded = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
+    sums = hn::Add(sums, rounded);
+    hn::StoreU(hn::DemoteTo(dn, rounded), dn, static_cast<Input*>(out) + i);
+  }
+  sum = 128 * hn::GetLane(hn::SumOfLanes(di, sums));
+}
+
+// 16 partial sums, whatever the width of a register, and then a tree.
+HWY_INLINE float sum_of_16(const float* sums) {
+  float s[8];
+  for (size_t i = 0; i < 8; ++i) s[i] = sums[i] + sums[i + 8];
+  return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+}
+
+void rms_norm_row(const float* x, const float* gain, size_t n, float epsilon, float* out) {
+  const RowFloats d;
+  const size_t n_lanes = hn::Lanes(d), n_sums = 16 / n_lanes;
+  hn::Vec<RowFloats> sums[16 / hn::MaxLanes(RowFloats())];
+  for (size_t j = 0; j < n_sums; ++j) sums[j] = hn::Zero(d);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    for (size_t j = 0; j < n_sums; ++j) {
+      const auto v = hn::LoadU(d, x + i + j * n_lanes);
+      sums[j] = hn::MulAdd(v, v, sums[j]);
+    }
+  }
+  float partial[16];
+  for (size_t j = 0; j < n_sums; ++j) hn::StoreU(sums[j], d, partial + j * n_lanes);
+  for (; i < n; ++i) partial[i % 16] = partial[i % 16] + x[i] * x[i];
+  const float scale = 1.0f / std::sqrt(sum_of_16(partial) / static_cast<float>(n) + epsilon);
+  const auto scales = hn::Set(d, scale);
+  i = 0;
+  for (; i + n_lanes <= n; i += n_lanes) {
+    hn::StoreU(hn::Mul(hn::Mul(hn::LoadU(d, x + i), scales), hn::LoadU(d, gain + i)), d, out + i);
+  }
+  for (; i < n; ++i) out[i] = x[i] * scale * gain[i];
+}
+
+void silu_gate_row(const float* gate, const float* up, size_t n, float* out) {
+  const RowFloats d;
+  const auto one = hn::Set(d, 1.0f);
+  const auto some = [&](auto g, auto u)
+                        HWY_ATTR { return hn::Mul(hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g)))), u); };
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
+    hn::StoreU(some(hn::LoadU(d, gate + i), hn::LoadU(d, up + i)), d, out + i);
+  }
+  if (i == n) return;
+  float g[16] = {}, u[16] = {};
+  for (size_t j = i; j < n; ++j) g[j - i] = gate[j], u[j - i] = up[j];
+  hn::StoreU(some(hn::LoadU(d, g), hn::LoadU(d, u)), d, g);
+  for (size_t j = i; j < n; ++j) out[j] = g[j - i];
+}
+
+void exp_block(float* HWY_RESTRICT scores, size_t n_seen, float scale, float largest,
+               float* HWY_RESTRICT sums) {
+  const RowFloats d;
+  const auto scales = hn::Set(d, scale), most = hn::Set(d, largest);
+  for (size_t i = 0; i < 32; i += hn::Lanes(d)) {
+    const size_t n = n_seen > i ? HWY_MIN(n_seen - i, hn::Lanes(d)) : 0;
+    const auto e = hn::Exp(d, hn::Sub(hn::Mul(hn::LoadU(d, scores + i), scales), most));
+    const auto seen = hn::IfThenElseZero(hn::FirstN(d, n), e);
+    hn::StoreU(seen, d, scores + i);
+    hn::StoreU(hn::Add(hn::LoadU(d, sums + i), seen), d, sums + i);
+  }
+}
+
+float largest_of(const float* scores, size_t n) {
+  const RowFloats d;
+  float largest = scores[0];
+  size_t i = 0;
+  if (n >= hn::Lanes(d)) {
+    auto most = hn::LoadU(d, scores);
+    for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) most = hn::Max(most, hn::LoadU(d, scores + i));
+    largest = hn::GetLane(hn::MaxOfLanes(d, most));
+  }
+  for (; i < n; ++i) largest = scores[i] > largest ? scores[i] : largest;
+  return largest;
+}
+
+}  // namespace tandem::engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,118 @@
+// Float tiles for one SIMD target; included once for each by simd.cc.
+
+#if defined(TANDEM_TILE_FLOAT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TANDEM_TILE_FLOAT_INL_H_
+#undef TANDEM_TILE_FLOAT_INL_H_
+#else
+#define TANDEM_TILE_FLOAT_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <utility>
+
+#include "worker/engine/kernels/simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tandem::engine::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::CappedTag<float, 16>;
+using FloatVector = hn::Vec<Floats>;
+
+// Rows of a tile: two registers of sums each, two for weights, one for the input; the rest of the registers.
+#if HWY_TARGET <= HWY_AVX3
+inline constexpr size_t kFloatRows = 14;
+#elif HWY_ARCH_ARM_A64
+inline constexpr size_t kFloatRows = 12;
+#else
+inline constexpr size_t kFloatRows = 6;
+#endif
+
+// A register of outputs from `column` on, and one of those 16 further on, both of input i.
+template <bool kBf16>
+HWY_INLINE void load_weights(const void* weights, size_t i, size_t column, FloatVector& low,
+                             FloatVector& high) {
+  const Floats d;
+  if constexpr (kBf16) {
+    const hn::RebindToUnsigned<Floats> du;
+    const auto pairs =
+        hn::LoadU(du, static_cast<const uint32_t*>(weights) + i * (kPanelOutputs / 2) + column);
+    low = hn::BitCast(d, hn::ShiftLeft<16>(pairs));
+    high = hn::BitCast(d, hn::And(pairs, hn::Set(du, 0xFFFF0000u)));
+  } else {
+    const float* row = static_cast<const float*>(weights) + i * kPanelOutputs + column;
+    low = hn::LoadU(d, row);
+    high = hn::LoadU(d, row + kPanelOutputs / 2);
+  }
+}
+
+template <size_t kRows, size_t kStride, bool kBf16>
+void float_tile(size_t n_inputs, const float* HWY_RESTRICT x, const void* HWY_RESTRICT weights,
+                float* HWY_RESTRICT c, bool first, Prefetch next) {
+  const Floats d;
+  const char* ahead = static_cast<const char*>(next.from);
+  size_t n_ahead = next.n_lines;
+  for (size_t column = 0; column < kPanelOutputs / 2; column += hn::Lanes(d)) {
+    FloatVector low[kRows], high[kRows];
+#pragma GCC unroll 16
+    for (size_t row = 0; row < kRows; ++row) low[row] = high[row] = hn::Zero(d);
+    for (size_t i = 0; i < n_inputs; ++i) {
+      FloatVector w_low, w_high;
+      load_weights<kBf16>(weights, i, column, w_low, w_high);
+      if (n_ahead > 0) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += 64;
+        --n_ahead;
+      }
+#pragma GCC unroll 16
+      for (size_t row = 0; row < kRows; ++row) {
+        const FloatVector input = hn::Set(d, x[row * kStride + i]);
+        low[row] = hn::MulAdd(input, w_low, low[row]);
+        high[row] = hn::MulAdd(input, w_high, high[row]);
+      }
+    }
+#pragma GCC unroll 16
+    for (size_t row = 0; row < kRows; ++row) {
+      float* to = c + row * kPanelOutputs + column;
+      if (!first) {
+        low[row] = hn::Add(hn::LoadU(d, to), low[row]);
+        high[row] = hn::Add(hn::LoadU(d, to + kPanelOutputs / 2), high[row]);
+      }
+      hn::StoreU(low[row], d, to);
+      hn::StoreU(high[row], d, to + kPanelOutputs / 2);
+    }
+  }
+}
+
+using FloatTileOfRows = void (*)(size_t, const float*, const void*, float*, bool, Prefetch);
+
+template <size_t kStride, bool kBf16, size_t... kRows>
+FloatTileOfRows float_tile_of(size_t n_rows, std::index_sequence<kRows...>) {
+  static constexpr FloatTileOfRows kTiles[] = {float_tile<kRows + 1, kStride, kBf16>...};
+  return kTiles[n_rows - 1];
+}
+
+template <size_t kStride, bool kBf16>
+void float_rows(size_t n_rows, size_t n_inputs, const float* x, const void* weights, float* c, bool first,
+                Prefetch next) {
+  while (n_rows > 0) {
+    // As even as can be: 64 rows are 13, 13, 13, 13, 12 and not 14, 14, 14, 14, 8.
+    const size_t n_tiles = (n_rows + kFloatRows - 1) / kFloatRows;
+    const size_t n = (n_rows + n_tiles - 1) / n_tiles;
+    const size_t n_lines = (next.n_lines + n_tiles - 1) / n_tiles;
+    float_tile_of<kStride, kBf16>(n, std::make_index_sequence<kFloatRows>())(n_inputs, x, weights, c, first,
+                                                                             {next.from, n_lines});
+    x += n * kStride;
+    c += n * kPanelOutputs;
+    n_rows -= n;
+    next.from = static_cast<const char*>(next.from) + n_lines * 64;
+    next.n_lines -= n_lines;
+  }
+}
+
+}  // namespace tandem::engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
