@@ -9,6 +9,7 @@
 
 #include <hwy/highway.h>
 
+#include <type_traits>
 #include <utility>
 
 #include "worker/engine/kernels/simd.h"
@@ -53,69 +54,114 @@ inline constexpr size_t kWideRows = 6;
 #endif
 
 using WideSums = hn::CappedTag<int32_t, 16>;
+using WideVector = hn::Vec<WideSums>;
+using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums>>;
+
+// For a register of outputs and the one next to it, in each of kRows rows: the products of a block, added in
+// pairs of neighbouring inputs, so that each output has two sums side by side. sums[row][2]
+#if HWY_TARGET == HWY_AVX2
+// Written out: six rows need all 16 registers, and g++ 12 keeps half of the sums in memory whatever way one
+// asks for them, at half of the rate.
+#define TANDEM_ROW(low, high, offset)                         \
+  "vpbroadcastq " #offset                                     \
+  "(%[x]), %%ymm15\n\tvpmaddwd %%ymm15, %%ymm12, %%ymm14\n\t" \
+  "vpaddd %%ymm14, %%ymm" #low ", %%ymm" #low                 \
+  "\n\tvpmaddwd %%ymm15, %%ymm13, %%ymm15\n\t"                \
+  "vpaddd %%ymm15, %%ymm" #high ", %%ymm" #high "\n\t"
+#define TANDEM_STORE(low, high, offset) \
+  "vmovdqu %%ymm" #low ", " #offset "(%[sums])\n\tvmovdqu %%ymm" #high ", 32+" #offset "(%[sums])\n\t"
+#define TANDEM_WIDE_SUMS(rows, products, stores)                                                            \
+  HWY_INLINE void wide_sums(std::integral_constant<size_t, rows>, const int16_t* x, const uint8_t* weights, \
+                            const char* ahead, size_t ahead_step, int32_t* sums) {                          \
+    size_t n_steps = kBlockInputs / 4;                                                                      \
+    asm volatile(                                                                                           \
+        "vpxor %%ymm0, %%ymm0, %%ymm0\n\tvpxor %%ymm1, %%ymm1, %%ymm1\n\tvpxor %%ymm2, %%ymm2, %%ymm2\n\t"  \
+        "vpxor %%ymm3, %%ymm3, %%ymm3\n\tvpxor %%ymm4, %%ymm4, %%ymm4\n\tvpxor %%ymm5, %%ymm5, %%ymm5\n\t"  \
+        "vpxor %%ymm6, %%ymm6, %%ymm6\n\tvpxor %%ymm7, %%ymm7, %%ymm7\n\tvpxor %%ymm8, %%ymm8, %%ymm8\n\t"  \
+        "vpxor %%ymm9, %%ymm9, %%ymm9\n\tvpxor %%ymm10, %%ymm10, %%ymm10\n\t"                               \
+        "vpxor %%ymm11, %%ymm11, %%ymm11\n\t.p2align 4\n1:\n\t"                                             \
+        "vpmovzxbw (%[w]), %%ymm12\n\tvpmovzxbw 16(%[w]), %%ymm13\n\t"                                      \
+        "prefetcht1 (%[ahead])\n\tadd %[step], %[ahead]\n\t" products                                       \
+        "add $128, %[w]\n\tadd $8, %[x]\n\tdec %[n]\n\tjnz 1b\n\t" stores                                   \
+        : [x] "+r"(x), [w] "+r"(weights), [ahead] "+r"(ahead), [n] "+r"(n_steps)                            \
+        : [step] "r"(ahead_step), [sums] "r"(sums)                                                          \
+        : "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", \
+          "ymm12", "ymm13", "ymm14", "ymm15", "memory", "cc");                                              \
+  }
+static_assert(kBlockInputs * sizeof(int16_t) == 256 && sizeof(Q8Block::values[0]) == 128,
+              "the distances below");
+#define TANDEM_1(X) X(0, 1, 0)
+#define TANDEM_2(X) TANDEM_1(X) X(2, 3, 256)
+#define TANDEM_3(X) TANDEM_2(X) X(4, 5, 512)
+#define TANDEM_4(X) TANDEM_3(X) X(6, 7, 768)
+#define TANDEM_5(X) TANDEM_4(X) X(8, 9, 1024)
+#define TANDEM_6(X) TANDEM_5(X) X(10, 11, 1280)
+#define TANDEM_S1(X) X(0, 1, 0)
+#define TANDEM_S2(X) TANDEM_S1(X) X(2, 3, 64)
+#define TANDEM_S3(X) TANDEM_S2(X) X(4, 5, 128)
+#define TANDEM_S4(X) TANDEM_S3(X) X(6, 7, 192)
+#define TANDEM_S5(X) TANDEM_S4(X) X(8, 9, 256)
+#define TANDEM_S6(X) TANDEM_S5(X) X(10, 11, 320)
+TANDEM_WIDE_SUMS(1, TANDEM_1(TANDEM_ROW), TANDEM_S1(TANDEM_STORE))
+TANDEM_WIDE_SUMS(2, TANDEM_2(TANDEM_ROW), TANDEM_S2(TANDEM_STORE))
+TANDEM_WIDE_SUMS(3, TANDEM_3(TANDEM_ROW), TANDEM_S3(TANDEM_STORE))
+TANDEM_WIDE_SUMS(4, TANDEM_4(TANDEM_ROW), TANDEM_S4(TANDEM_STORE))
+TANDEM_WIDE_SUMS(5, TANDEM_5(TANDEM_ROW), TANDEM_S5(TANDEM_STORE))
+TANDEM_WIDE_SUMS(6, TANDEM_6(TANDEM_ROW), TANDEM_S6(TANDEM_STORE))
+#else
+template <size_t kRows>
+HWY_INLINE void wide_sums(std::integral_constant<size_t, kRows>, const int16_t* x, const uint8_t* weights,
+                          const char* ahead, size_t ahead_step, int32_t* sums) {
+  const WideSums d32;
+  const hn::RepartitionToNarrow<WideSums> d16;
+  const hn::RebindToUnsigned<decltype(d16)> du16;
+  const hn::Rebind<uint8_t, decltype(d16)> d8;
+  const hn::Repartition<int64_t, WideSums> d64;
+  const size_t n_lanes = hn::Lanes(d32);
+  WideVector low[kRows], high[kRows], low_rest[kRows], high_rest[kRows];
+#pragma GCC unroll 16
+  for (size_t row = 0; row < kRows; ++row) {
+    low[row] = high[row] = low_rest[row] = high_rest[row] = hn::Zero(d32);
+  }
+  for (size_t i = 0; i < kBlockInputs; i += 4, weights += sizeof(Q8Block::values[0]), ahead += ahead_step) {
+    const Wide w_low = hn::BitCast(d16, hn::PromoteTo(du16, hn::LoadU(d8, weights)));
+    const Wide w_high = hn::BitCast(d16, hn::PromoteTo(du16, hn::LoadU(d8, weights + 2 * n_lanes)));
+    __builtin_prefetch(ahead, 0, 2);
+#pragma GCC unroll 16
+    for (size_t row = 0; row < kRows; ++row) {
+      int64_t four;
+      __builtin_memcpy(&four, x + row * kBlockInputs + i, sizeof four);
+      const Wide input = hn::BitCast(d16, hn::Set(d64, four));
+      low[row] = hn::ReorderWidenMulAccumulate(d32, w_low, input, low[row], low_rest[row]);
+      high[row] = hn::ReorderWidenMulAccumulate(d32, w_high, input, high[row], high_rest[row]);
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t row = 0; row < kRows; ++row) {
+    hn::StoreU(hn::RearrangeToOddPlusEven(low[row], low_rest[row]), d32, sums + 2 * row * n_lanes);
+    hn::StoreU(hn::RearrangeToOddPlusEven(high[row], high_rest[row]), d32, sums + (2 * row + 1) * n_lanes);
+  }
+}
+#endif
 
 template <size_t kRows>
 void q8_wide_tile(const int16_t* HWY_RESTRICT x, const float* HWY_RESTRICT scales,
                   const int32_t* HWY_RESTRICT sums, const Q8Block& weights, float* HWY_RESTRICT c, bool first,
                   Prefetch next) {
   const WideSums d32;
-  const hn::RepartitionToNarrow<WideSums> d16;
-  const hn::Rebind<uint8_t, decltype(d16)> d8;
-  const hn::Repartition<int64_t, WideSums> d64;
   const hn::RebindToFloat<WideSums> df;
   const size_t n_lanes = hn::Lanes(d32);
-  using Vector = hn::Vec<WideSums>;
-  const char* ahead = static_cast<const char*>(next.from);
-  size_t n_ahead = next.n_lines;
+  alignas(64) int32_t halves[kRows * 2 * hn::MaxLanes(d32)];
+  const char* ahead =
+      next.n_lines > 0 ? static_cast<const char*>(next.from) : &reinterpret_cast<const char&>(weights);
   for (size_t column = 0; column < kPanelOutputs; column += n_lanes) {
-    Vector low[kRows], high[kRows];
-#if HWY_ARCH_ARM_A64
-    Vector low_rest[kRows], high_rest[kRows];
-#else
-    Vector unused = hn::Zero(d32);
-#endif
-#pragma GCC unroll 16
+    const size_t step = column * 2 < next.n_lines ? 64 : 0;  // 32 lines for each 8 outputs or so
+    wide_sums(std::integral_constant<size_t, kRows>(), x, &weights.values[0][column][0], ahead, step, halves);
+    ahead += kBlockInputs / 4 * step;
     for (size_t row = 0; row < kRows; ++row) {
-      low[row] = high[row] = hn::Zero(d32);
-#if HWY_ARCH_ARM_A64
-      low_rest[row] = high_rest[row] = hn::Zero(d32);
-#endif
-    }
-    for (size_t i = 0; i < kBlockInputs / 4; ++i) {
-      const uint8_t* w = &weights.values[i][column][0];
-      const auto w_low =
-          hn::BitCast(d16, hn::PromoteTo(hn::RebindToUnsigned<decltype(d16)>(), hn::LoadU(d8, w)));
-      const auto w_high = hn::BitCast(
-          d16, hn::PromoteTo(hn::RebindToUnsigned<decltype(d16)>(), hn::LoadU(d8, w + 2 * n_lanes)));
-      if (n_ahead > 0) {
-        __builtin_prefetch(ahead, 0, 2);
-        ahead += 64;
-        --n_ahead;
-      }
-#pragma GCC unroll 16
-      for (size_t row = 0; row < kRows; ++row) {
-        int64_t four;
-        __builtin_memcpy(&four, x + row * kBlockInputs + i * 4, sizeof four);
-        const auto input = hn::BitCast(d16, hn::Set(d64, four));
-#if HWY_ARCH_ARM_A64
-        low[row] = hn::ReorderWidenMulAccumulate(d32, w_low, input, low[row], low_rest[row]);
-        high[row] = hn::ReorderWidenMulAccumulate(d32, w_high, input, high[row], high_rest[row]);
-#else
-        low[row] = hn::ReorderWidenMulAccumulate(d32, w_low, input, low[row], unused);
-        high[row] = hn::ReorderWidenMulAccumulate(d32, w_high, input, high[row], unused);
-#endif
-      }
-    }
-#pragma GCC unroll 16
-    for (size_t row = 0; row < kRows; ++row) {
-#if HWY_ARCH_ARM_A64
-      const Vector pairs_low = hn::RearrangeToOddPlusEven(low[row], low_rest[row]);
-      const Vector pairs_high = hn::RearrangeToOddPlusEven(high[row], high_rest[row]);
-#else
-      const Vector pairs_low = low[row], pairs_high = high[row];
-#endif
-      const Vector sum =
-          hn::Add(hn::ConcatEven(d32, pairs_high, pairs_low), hn::ConcatOdd(d32, pairs_high, pairs_low));
+      const WideVector low = hn::LoadU(d32, halves + 2 * row * n_lanes);
+      const WideVector high = hn::LoadU(d32, halves + (2 * row + 1) * n_lanes);
+      const WideVector sum = hn::Add(hn::ConcatEven(d32, high, low), hn::ConcatOdd(d32, high, low));
       add_scaled(df, hn::Sub(sum, hn::Set(d32, sums[row])), weights.scales + column, scales[row],
                  c + row * kPanelOutputs + column, first);
     }
