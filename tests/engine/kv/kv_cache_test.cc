@@ -6,9 +6,9 @@
 #include <optional>
 #include <set>
 
+#include "tests/engine/kv/kv_writer.h"
 #include "tests/engine/support/golden.h"
 #include "tests/engine/support/random_values.h"
-#include "worker/engine/model/model.h"
 
 namespace tandem::engine {
 namespace {
@@ -17,41 +17,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::must;
 
-constexpr KvShape kShape{2, 3, 4};
-
-// Stands for the model: writes tokens with a value of their own and says that they are there.
-class Writer : public Model {
- public:
-  static void append(KvCache& cache, KvSequence& sequence, size_t n_tokens, float value) {
-    ASSERT_TRUE(cache.reserve(sequence, n_tokens));
-    for (size_t p = sequence.n_tokens(); p < sequence.n_tokens() + n_tokens; ++p) {
-      for_rows(cache, sequence, p, [&](float& x) { x = value + static_cast<float>(p); });
-    }
-    advance(sequence, n_tokens);
-  }
-  // The value that all rows of token `p` hold, less p.
-  static float value_at(KvCache& cache, const KvSequence& sequence, size_t p) {
-    std::set<float> values;
-    for_rows(cache, sequence, p, [&](float& x) { values.insert(x); });
-    return values.size() == 1 ? *values.begin() - static_cast<float>(p) : -1;
-  }
-
- private:
-  template <typename F>
-  static void for_rows(KvCache& cache, const KvSequence& sequence, size_t p, const F& f) {
-    const uint32_t block = sequence.blocks()[p / kBlockTokens];
-    for (size_t layer = 0; layer < kShape.n_layers; ++layer) {
-      for (size_t head = 0; head < kShape.n_kv_heads; ++head) {
-        auto* const keys = reinterpret_cast<float*>(cache.keys(block, layer, head));
-        auto* const values = reinterpret_cast<float*>(cache.values(block, layer, head));
-        for (size_t i = 0; i < kShape.d_head; ++i) {
-          f(keys[i * kBlockTokens + p % kBlockTokens]);
-          f(values[p % kBlockTokens * kBlockTokens + i]);  // a head of one panel
-        }
-      }
-    }
-  }
-};
+using Writer = testing::KvWriter;
+constexpr KvShape kShape = testing::kSmallShape;
 
 TEST(KvCacheTest, GivesASequenceTheBlocksThatItsTokensNeed) {
   KvCache cache = must(KvCache::create(kShape, 4));

@@ -3,43 +3,115 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "shared/base/assert.h"
+#include "worker/engine/kv/prefix_index.h"
 #include "worker/engine/tensor/float_buffer.h"
 
 namespace tandem::engine {
 
 // Free blocks are a stack with the lowest numbers on top at first, and what was given back last is taken
-// first: a pool that is never full never touches the rest of its memory.
+// first: a pool that is never full never touches the rest of its memory. Only when none is left, a published
+// block that nobody holds is taken back.
 struct KvCache::Pool {
+  explicit Pool(size_t n_blocks) : n_owners(n_blocks, 0), index(n_blocks) {
+    for (size_t i = n_blocks; i > 0; --i) free.push_back(static_cast<uint32_t>(i - 1));
+  }
+
   KvShape shape;
   FloatBuffer memory;
   std::vector<uint32_t> n_owners;
   std::vector<uint32_t> free;
+  PrefixIndex index;
 
   std::byte* at(uint32_t block) {
     return reinterpret_cast<std::byte*>(memory.data()) + block * shape.block_bytes();
   }
+  size_t n_free() const { return free.size() + index.n_unheld(); }
 
   uint32_t take() {
-    TANDEM_ASSERT(!free.empty(), "the caller has counted the free blocks");
+    if (free.empty()) {
+      const std::optional<uint32_t> oldest = index.oldest();
+      TANDEM_ASSERT(oldest, "the caller has counted the free blocks");
+      forget(*oldest);
+    }
     const uint32_t block = free.back();
     free.pop_back();
     n_owners[block] = 1;
     return block;
   }
+  // Nobody holds it and nobody knows it any more.
+  void forget(uint32_t block) {
+    index.remove(block);
+    free.push_back(block);
+  }
+  void own(uint32_t block) {
+    if (n_owners[block]++ == 0) index.hold(block);
+  }
   void give_back(uint32_t block) {
     TANDEM_ASSERT(n_owners[block] > 0, "a block is given back once by each owner");
-    if (--n_owners[block] == 0) free.push_back(block);
+    if (--n_owners[block] > 0) return;
+    if (index.has(block)) {
+      index.let_go(block);
+    } else {
+      free.push_back(block);
+    }
   }
+  // Last block first, so that the beginning of a text, which more texts share, counts as used later.
+  void give_back(std::vector<uint32_t>& blocks, size_t n_left) {
+    for (; blocks.size() > n_left; blocks.pop_back()) give_back(blocks.back());
+  }
+  // All of it: whatever the layout, what is not filled yet will be written before it is read.
   void copy(uint32_t from, uint32_t to) { std::memcpy(at(to), at(from), shape.block_bytes()); }
+
+  // A block of one's own with the content of a published one; there is a free block.
+  uint32_t take_copy(uint32_t from) {
+    if (index.is_held(from)) {
+      const uint32_t to = take();
+      copy(from, to);
+      return to;
+    }
+    if (n_free() == 1) {  // it is the free block itself
+      forget(from);
+      return take();
+    }
+    own(from);  // or it might be the one that is taken back
+    const uint32_t to = take();
+    copy(from, to);
+    give_back(from);
+    return to;
+  }
 };
 
 namespace {
 
 size_t blocks_for(size_t n_tokens) {
   return (n_tokens + kBlockTokens - 1) / kBlockTokens;
+}
+
+// The longest known beginning: blocks to share, and one to copy the first tokens of.
+struct Found {
+  std::vector<uint32_t> shared;
+  PrefixIndex::Match copied;
+};
+Found find(const PrefixIndex& index, std::span<const TokenId> tokens) {
+  Found found;
+  std::span<const TokenId> rest = tokens.first(tokens.empty() ? 0 : tokens.size() - 1);
+  uint32_t parent = PrefixIndex::kRoot;
+  while (!rest.empty()) {
+    const std::span<const TokenId> next = rest.first(std::min(rest.size(), kBlockTokens));
+    const PrefixIndex::Match match = index.best(parent, next);
+    if (match.n_tokens < kBlockTokens) {
+      found.copied = match;
+      break;
+    }
+    found.shared.push_back(match.block);
+    parent = match.block;
+    rest = rest.subspan(kBlockTokens);
+  }
+  return found;
 }
 
 }  // namespace
@@ -52,13 +124,11 @@ Result<KvCache> KvCache::create(const KvShape& shape, size_t n_blocks) {
     return fail(ErrorCode::kIo,
                 "cannot reserve " + std::to_string(n_blocks) + " blocks of KV cache: too many");
   }
-  auto pool = std::make_shared<Pool>();
   auto memory = FloatBuffer::reserve(n_bytes / sizeof(float));
   if (!memory) return fail_in("KV cache of " + std::to_string(n_blocks) + " blocks", memory.error());
+  auto pool = std::make_shared<Pool>(n_blocks);
   pool->shape = shape;
   pool->memory = std::move(*memory);
-  pool->n_owners.assign(n_blocks, 0);
-  for (size_t i = n_blocks; i > 0; --i) pool->free.push_back(static_cast<uint32_t>(i - 1));
   return KvCache(std::move(pool));
 }
 
@@ -73,24 +143,84 @@ KvSequence KvCache::make_sequence() {
   return sequence;
 }
 
+KnownPrefix KvCache::known_prefix(std::span<const TokenId> tokens) const {
+  const Found found = find(pool_->index, tokens);
+  KnownPrefix known;
+  known.n_blocks_shared = found.shared.size();
+  known.n_tokens = found.shared.size() * kBlockTokens + found.copied.n_tokens;
+  for (const uint32_t block : found.shared) known.n_blocks_unheld += pool_->index.is_held(block) ? 0 : 1;
+  return known;
+}
+
+KvSequence KvCache::begin_with(std::span<const TokenId> tokens) {
+  const Found found = find(pool_->index, tokens);
+  KvSequence sequence = make_sequence();
+  sequence.blocks_ = found.shared;
+  for (const uint32_t block : found.shared) pool_->own(block);
+  sequence.n_tokens_ = sequence.n_published_ = found.shared.size() * kBlockTokens;
+  if (found.copied.n_tokens > 0 && pool_->n_free() > 0) {
+    pool_->index.touch(found.copied.block);
+    sequence.blocks_.push_back(pool_->take_copy(found.copied.block));
+    sequence.n_tokens_ += found.copied.n_tokens;
+  }
+  return sequence;
+}
+
+void KvCache::publish(KvSequence& sequence, std::span<const TokenId> tokens, bool keep) {
+  TANDEM_ASSERT(sequence.pool_ == pool_ && tokens.size() <= sequence.n_tokens_,
+                "what is published has been computed");
+  PrefixIndex& index = pool_->index;
+  size_t i = keep ? 0 : sequence.n_published_ / kBlockTokens;
+  for (; i * kBlockTokens < tokens.size(); ++i) {
+    const size_t begin = i * kBlockTokens;
+    const std::span<const TokenId> part =
+        tokens.subspan(begin, std::min(tokens.size() - begin, kBlockTokens));
+    const uint32_t parent = i == 0 ? PrefixIndex::kRoot : sequence.blocks_[i - 1];
+    uint32_t& block = sequence.blocks_[i];
+
+    if (index.n_tokens(block) < part.size()) {
+      if (index.has(block)) index.remove(block);  // it goes on; it stands in the tree with more tokens now
+      const PrefixIndex::Match alike = index.best(parent, part);
+      const bool is_known = alike.n_tokens == part.size();
+      const bool is_same = is_known && index.n_tokens(alike.block) == part.size();
+      if (is_same && part.size() == kBlockTokens) {
+        pool_->own(alike.block);
+        pool_->give_back(block);
+        block = alike.block;
+      } else if (is_same || (is_known && !keep)) {
+        if (is_same && keep) index.keep(alike.block);
+        return;  // a longer one says the same already
+      } else {
+        index.add(parent, part, block);
+        // What begins this block and nothing else is of no use beside it.
+        const bool is_less = alike.n_tokens > 0 && index.n_tokens(alike.block) == alike.n_tokens;
+        if (is_less && !index.is_held(alike.block) && !index.is_kept(alike.block)) pool_->forget(alike.block);
+      }
+    }
+    if (keep) index.keep(block);
+    sequence.n_published_ = std::max(sequence.n_published_, begin + part.size());
+  }
+}
+
 Result<KvSequence> KvCache::fork(const KvSequence& from, size_t n_tokens) {
   TANDEM_ASSERT(from.pool_ == pool_ && n_tokens <= from.n_tokens(),
                 "a fork begins with tokens that are there");
   const size_t n_shared = n_tokens / kBlockTokens, n_copied = n_tokens % kBlockTokens;
-  if (n_copied > 0 && pool_->free.empty()) {
+  if (n_copied > 0 && pool_->n_free() == 0) {
     return fail(ErrorCode::kFull,
                 "expected a free KV block for the copy of a partly filled one, found none of " +
                     std::to_string(n_blocks()));
   }
   KvSequence sequence = make_sequence();
   sequence.blocks_.assign(from.blocks_.begin(), from.blocks_.begin() + static_cast<ptrdiff_t>(n_shared));
-  for (const uint32_t block : sequence.blocks_) ++pool_->n_owners[block];
+  for (const uint32_t block : sequence.blocks_) pool_->own(block);
   if (n_copied > 0) {
     const uint32_t copy = pool_->take();
     pool_->copy(from.blocks_[n_shared], copy);
     sequence.blocks_.push_back(copy);
   }
   sequence.n_tokens_ = n_tokens;
+  sequence.n_published_ = std::min(from.n_published_, n_shared * kBlockTokens);
   return sequence;
 }
 
@@ -99,22 +229,24 @@ Result<void> KvCache::reserve(KvSequence& sequence, size_t n_tokens) {
   if (n_tokens == 0) return {};
   const size_t n_have = sequence.blocks_.size();
   const size_t n_need = blocks_for(sequence.n_tokens_ + n_tokens);
-  // A shared block becomes partly filled only by truncate(); it is copied before anybody writes into it.
+  // By truncate() only, a block becomes partly filled that somebody else reads further: another owner, or who
+  // finds it in the tree. It is copied before anybody writes into it.
   const size_t n_filled = sequence.n_tokens_ % kBlockTokens;
   uint32_t* const last = n_filled > 0 ? &sequence.blocks_[sequence.n_tokens_ / kBlockTokens] : nullptr;
-  const bool copies = last != nullptr && pool_->n_owners[*last] > 1;
+  const bool copies =
+      last != nullptr && (pool_->n_owners[*last] > 1 || pool_->index.n_tokens(*last) > n_filled);
 
   const size_t n_new = (n_need > n_have ? n_need - n_have : 0) + (copies ? 1 : 0);
-  if (n_new > pool_->free.size()) {
+  if (n_new > pool_->n_free()) {
     return fail(ErrorCode::kFull, "expected " + std::to_string(n_new) + " free KV blocks, found " +
-                                      std::to_string(pool_->free.size()) + " of " +
-                                      std::to_string(n_blocks()));
+                                      std::to_string(pool_->n_free()) + " of " + std::to_string(n_blocks()));
   }
   if (copies) {
     const uint32_t copy = pool_->take();
     pool_->copy(*last, copy);
     pool_->give_back(*last);
     *last = copy;
+    sequence.n_published_ = std::min(sequence.n_published_, sequence.n_tokens_ - n_filled);
   }
   while (sequence.blocks_.size() < n_need) sequence.blocks_.push_back(pool_->take());
   return {};
@@ -123,18 +255,19 @@ Result<void> KvCache::reserve(KvSequence& sequence, size_t n_tokens) {
 void KvCache::truncate(KvSequence& sequence, size_t n_tokens) {
   TANDEM_ASSERT(sequence.pool_ == pool_ && n_tokens <= sequence.n_tokens_,
                 "only tokens that are there are forgotten");
-  while (sequence.blocks_.size() > blocks_for(n_tokens)) {
-    pool_->give_back(sequence.blocks_.back());
-    sequence.blocks_.pop_back();
-  }
+  pool_->give_back(sequence.blocks_, blocks_for(n_tokens));
   sequence.n_tokens_ = n_tokens;
+  sequence.n_published_ = std::min(sequence.n_published_, n_tokens);
 }
 
 size_t KvCache::n_blocks() const {
   return pool_->n_owners.size();
 }
 size_t KvCache::n_blocks_free() const {
-  return pool_->free.size();
+  return pool_->n_free();
+}
+size_t KvCache::n_blocks_published() const {
+  return pool_->index.n_unheld();
 }
 const KvShape& KvCache::shape() const {
   return pool_->shape;
@@ -150,19 +283,21 @@ std::byte* KvCache::values(uint32_t block, size_t layer, size_t kv_head) {
 }
 
 KvSequence::~KvSequence() {
-  for (const uint32_t block : blocks_) pool_->give_back(block);
+  if (pool_) pool_->give_back(blocks_, 0);
 }
 
 KvSequence::KvSequence(KvSequence&& other) noexcept
     : pool_(std::move(other.pool_)),
       blocks_(std::exchange(other.blocks_, {})),
-      n_tokens_(std::exchange(other.n_tokens_, 0)) {}
+      n_tokens_(std::exchange(other.n_tokens_, 0)),
+      n_published_(std::exchange(other.n_published_, 0)) {}
 
 KvSequence& KvSequence::operator=(KvSequence&& other) noexcept {
   KvSequence old(std::move(*this));  // gives the blocks held so far back
   std::swap(pool_, other.pool_);
   std::swap(blocks_, other.blocks_);
   std::swap(n_tokens_, other.n_tokens_);
+  std::swap(n_published_, other.n_published_);
   return *this;
 }
 

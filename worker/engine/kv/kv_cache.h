@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shared/base/result.h"
+#include "worker/engine/tokens.h"
 
 namespace tandem::engine {
 
@@ -29,6 +30,13 @@ struct KvShape {
   size_t block_bytes() const { return n_layers * 2 * n_kv_heads * head_bytes(); }
 };
 
+// What the cache knows of a text's beginning.
+struct KnownPrefix {
+  size_t n_tokens = 0;         // keys and values that are there, short of the last token
+  size_t n_blocks_shared = 0;  // full blocks among them; the tokens behind these are had by a copy
+  size_t n_blocks_unheld = 0;  // of the shared ones, those that count as free until somebody shares them
+};
+
 // The blocks of one sequence: block i holds tokens [i * kBlockTokens, (i + 1) * kBlockTokens).
 // Made by KvCache; moved, never copied (KvCache::fork makes a second one). Belongs to the inference thread.
 class KvSequence;
@@ -42,6 +50,12 @@ class KvSequence;
 //   values  [d_head / 32, rounded up][32 tokens][32 dimensions]
 //
 // A full block is never written again, so it may be shared; a partly filled one has one owner.
+//
+// It is a prefix cache, too. Keys and values depend on the tokens up to their own and on nothing else, so
+// whoever begins with the same tokens may have them. publish() makes a sequence's blocks known under (block
+// in front, tokens), begin_with() finds them. Published blocks that no sequence holds stay until their room
+// is needed: the least recently used go first, later blocks of a text before earlier ones. They count as
+// free.
 class KvCache {
  public:
   // Reserves (does not touch) n_blocks. kIo when the memory cannot be reserved.
@@ -52,6 +66,17 @@ class KvCache {
 
   // An empty sequence; holds no block yet.
   KvSequence make_sequence();
+  // What begin_with() would give now. At most tokens.size() - 1: the logits of the last one are wanted.
+  KnownPrefix known_prefix(std::span<const TokenId> tokens) const;
+  // A sequence that holds the longest known beginning of `tokens` already: full blocks are shared, and of the
+  // block that goes on most alike, full or not, the first tokens are copied (about a millisecond for a model
+  // of 0.5B; computing them costs that for each token). Without a free block it does without the copy.
+  KvSequence begin_with(std::span<const TokenId> tokens);
+  // Makes the sequence's blocks known. `tokens` are its first tokens, all computed; the last block may be
+  // partly filled, and the sequence may go on in it. What was published before costs nothing. A block that
+  // another sequence has published meanwhile is exchanged for that one, and its own is free. With `keep`,
+  // blocks that are not kept are given up before these.
+  void publish(KvSequence& sequence, std::span<const TokenId> tokens, bool keep = false);
   // A second sequence that begins with the first `n_tokens` of `from`: full blocks are shared, a partly
   // filled last one is copied. kFull when there is no block for the copy.
   Result<KvSequence> fork(const KvSequence& from, size_t n_tokens);
@@ -61,7 +86,8 @@ class KvCache {
   void truncate(KvSequence& sequence, size_t n_tokens);
 
   size_t n_blocks() const;
-  size_t n_blocks_free() const;
+  size_t n_blocks_free() const;       // that no sequence holds
+  size_t n_blocks_published() const;  // of these, the ones that still hold something known
   const KvShape& shape() const;
 
   // Of one head in one block, for the attention kernel: float or f16 bits, as shape().type says.
@@ -91,6 +117,7 @@ class KvSequence {
   std::shared_ptr<KvCache::Pool> pool_;
   std::vector<uint32_t> blocks_;
   size_t n_tokens_ = 0;
+  size_t n_published_ = 0;  // first tokens that are in the tree, in the blocks held here
 };
 
 }  // namespace tandem::engine
