@@ -15,6 +15,7 @@ SchedulerLimits Capacity::scheduler_limits() const {
 
 std::string Capacity::describe() const {
   return "kv_bytes=" + std::to_string(kv_bytes) + " blocks=" + std::to_string(n_blocks) +
+         " tokens=" + std::to_string(n_blocks * engine::kBlockTokens) +
          " sequence_tokens_max=" + std::to_string(sequence_tokens_max) +
          " sequences_max=" + std::to_string(sequences_max) +
          " batch_tokens_max=" + std::to_string(batch_tokens_max) + " credits=" + std::to_string(credits) +

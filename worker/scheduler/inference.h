@@ -32,18 +32,29 @@ struct DecodeWork {
   bool stream = false;  // send deltas
 };
 
-using SequenceId = uint64_t;  // the frontend's number
+using SequenceId = uint64_t;  // the frontend's number; below kSequenceIdMax
+inline constexpr SequenceId kSequenceIdMax = SequenceId{1} << 63;
+
+// Somebody is looking at it while it is answered, or not: an interactive sequence goes before bulk in every
+// step.
+enum class Urgency : uint8_t { kInteractive, kBulk };
 
 struct SequenceRequest {
   SequenceId id = 0;
   engine::Tokens prompt;
   std::variant<ScoreWork, DecodeWork> work;
   TimePoint arrived;
+  Urgency urgency = Urgency::kBulk;
 };
 struct CancelSequence {
   SequenceId id = 0;
 };
-using ToInference = std::variant<SequenceRequest, CancelSequence>;
+// Prompts will begin so: computed once, when there is nothing better to do, and kept as long as there is
+// room. Nothing is told of it. One that cannot be computed (too long, unknown tokens) is forgotten.
+struct PrimePrefix {
+  engine::Tokens tokens;
+};
+using ToInference = std::variant<SequenceRequest, CancelSequence, PrimePrefix>;
 
 struct SequenceDelta {
   SequenceId id = 0;
@@ -54,7 +65,10 @@ struct SequenceDone {
   std::vector<std::vector<float>> scores;  // of ScoreWork: [path][wanted token], raw logits
   std::string text;                        // of DecodeWork
   std::string finish_reason;               // "stop", "length", "repetition", "cancelled"
-  uint32_t prompt_tokens = 0, cached_tokens = 0, computed_tokens = 0, completion_tokens = 0;
+  uint32_t prompt_tokens = 0;
+  uint32_t cached_tokens = 0;    // of the prompt: keys and values were there
+  uint32_t computed_tokens = 0;  // through the model: the rest of the prompt, paths, completion
+  uint32_t completion_tokens = 0;
   uint32_t batch_size = 0;  // sequences in the step that finished it
   Duration queued{}, prefill{}, decode{};
   Error error;  // text not empty: it could not run (too long for the KV cache, ...)

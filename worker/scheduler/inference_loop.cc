@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <unordered_set>
 
 #include "shared/base/assert.h"
+#include "worker/scheduler/request_check.h"
 
 namespace tandem {
 
@@ -12,7 +14,8 @@ namespace tandem {
 struct InferenceLoop::Sequence {
   SequenceRequest request;  // its prompt moved to `tokens`
   engine::Tokens tokens;    // the prompt and what was drawn
-  size_t n_prompt = 0;
+  size_t n_prompt = 0, n_cached = 0;
+  bool primes = false;  // of PrimePrefix: nobody waits for it
   engine::KvSequence kv;
 
   std::optional<Decoding> decoding;        // of DecodeWork
@@ -27,34 +30,6 @@ struct InferenceLoop::Sequence {
 
   const ScoreWork* score() const { return std::get_if<ScoreWork>(&request.work); }
 };
-
-namespace {
-
-// What can be said of a request before it stands in line.
-std::optional<Error> mistake_in(const SequenceRequest& request, size_t n_vocab) {
-  const auto known = [&](engine::TokenId token) {
-    return token >= 0 && static_cast<size_t>(token) < n_vocab;
-  };
-  const auto all_known = [&](const engine::Tokens& tokens) {
-    return std::all_of(tokens.begin(), tokens.end(), known);
-  };
-  const Error unknown{ErrorCode::kInvalid, "expected token ids below " + std::to_string(n_vocab) +
-                                               ", found others: model and tokenizer do not belong together"};
-  if (!all_known(request.prompt)) return unknown;
-  if (const auto* decode = std::get_if<DecodeWork>(&request.work)) {
-    if (decode->tokens_max == 0)
-      return Error{ErrorCode::kInvalid, "tokens_max: expected at least 1, found 0"};
-    return std::nullopt;
-  }
-  const auto& score = std::get<ScoreWork>(request.work);
-  TANDEM_ASSERT(!score.paths.empty() && score.paths.size() == score.wanted.size(),
-                "every path says which tokens are wanted after it");
-  if (!std::all_of(score.paths.begin(), score.paths.end(), all_known)) return unknown;
-  if (!std::all_of(score.wanted.begin(), score.wanted.end(), all_known)) return unknown;
-  return std::nullopt;
-}
-
-}  // namespace
 
 InferenceLoop::InferenceLoop(engine::Model& model, const engine::Tokenizer& tokenizer, engine::KvCache kv,
                              const SchedulerLimits& limits, const Clock& clock, Inbox<ToInference>& inbox,
@@ -86,41 +61,51 @@ void InferenceLoop::warm_up() {
 void InferenceLoop::run() {
   while (!inbox_.closed()) {
     if (step()) continue;
-    for (ToInference& message : inbox_.wait()) hear(std::move(message));
+    for (ToInference& message : inbox_.wait()) {
+      std::visit([this](auto& one) { hear(std::move(one)); }, message);
+    }
   }
 }
 
 bool InferenceLoop::step() {
-  for (ToInference& message : inbox_.take()) hear(std::move(message));
+  for (ToInference& message : inbox_.take()) {
+    std::visit([this](auto& one) { hear(std::move(one)); }, message);
+  }
+  admit();
   const std::vector<Piece> pieces = scheduler_.next_step();
   if (pieces.empty()) return false;
   run_step(pieces);
   return true;
 }
 
-void InferenceLoop::hear(ToInference message) {
-  if (auto* request = std::get_if<SequenceRequest>(&message)) {
-    begin(std::move(*request));
-  } else {
-    cancel(std::get<CancelSequence>(message).id);
+void InferenceLoop::admit() {
+  while (const std::optional<SequenceId> id = scheduler_.admit(kv_)) {
+    Sequence& sequence = *sequences_.at(*id);
+    sequence.kv = kv_.begin_with(std::span(sequence.tokens).first(sequence.n_prompt));
+    sequence.n_cached = sequence.kv.n_tokens();
+    counters_.prompt_tokens += sequence.n_prompt;
+    counters_.cached_tokens += sequence.n_cached;
   }
 }
 
-void InferenceLoop::begin(SequenceRequest request) {
+void InferenceLoop::hear(SequenceRequest request) {
   const SequenceId id = request.id;
-  const auto refuse = [&](Error error) {
+  const auto refuse = [&, n_prompt = request.prompt.size()](Error error) {
     SequenceDone done;
     done.id = id;
-    done.prompt_tokens = static_cast<uint32_t>(request.prompt.size());
+    done.prompt_tokens = static_cast<uint32_t>(n_prompt);
     done.error = std::move(error);
     tell_(std::move(done));
   };
   if (auto mistake = mistake_in(request, model_.config().n_vocab)) return refuse(std::move(*mistake));
 
   auto sequence = std::make_unique<Sequence>();
+  sequence->n_prompt = request.prompt.size();
+  sequence->tokens = std::move(request.prompt);
   SequenceNeed need;
   need.id = id;
-  need.n_prompt = request.prompt.size();
+  need.prompt = sequence->tokens;
+  need.urgency = request.urgency;
   if (const auto* decode = std::get_if<DecodeWork>(&request.work)) {
     need.decode_max = decode->tokens_max;
     sequence->decoding.emplace(*decode, tokenizer_, model_.config().end_tokens);
@@ -135,16 +120,26 @@ void InferenceLoop::begin(SequenceRequest request) {
   }
   if (auto added = scheduler_.add(need); !added) return refuse(std::move(added).error());
 
-  sequence->n_prompt = request.prompt.size();
-  sequence->tokens = std::move(request.prompt);
   sequence->request = std::move(request);
-  sequence->kv = kv_.make_sequence();
   const bool is_new = sequences_.emplace(id, std::move(sequence)).second;
-  TANDEM_ASSERT(is_new, "the frontend numbers sequences once");
+  TANDEM_ASSERT(is_new && id < kSequenceIdMax, "the frontend numbers sequences once");
 }
 
-void InferenceLoop::cancel(SequenceId id) {
-  const auto found = sequences_.find(id);
+void InferenceLoop::hear(PrimePrefix prefix) {
+  if (!all_known(prefix.tokens, model_.config().n_vocab)) return;
+  auto sequence = std::make_unique<Sequence>();
+  sequence->primes = true;
+  sequence->n_prompt = prefix.tokens.size();
+  sequence->tokens = std::move(prefix.tokens);
+  sequence->request.id = id_primed_++;
+  SequenceNeed need;
+  need.id = sequence->request.id;
+  need.prompt = sequence->tokens;
+  if (scheduler_.add(need)) sequences_.emplace(need.id, std::move(sequence));
+}
+
+void InferenceLoop::hear(const CancelSequence& cancel) {
+  const auto found = sequences_.find(cancel.id);
   if (found == sequences_.end()) return;  // it was finished just before
   found->second->finish_reason = "cancelled";
   end(*found->second, 0);
@@ -159,8 +154,11 @@ void InferenceLoop::run_step(const std::vector<Piece>& pieces) {
     if (sequence.n_computed == 0) sequence.began = began;
     rows_.push_back(row_of(piece));
     sequence.n_computed += static_cast<uint32_t>(piece.n_tokens);
+    counters_.computed_tokens += piece.n_tokens;
+    if (sequence.primes) counters_.primed_tokens += piece.n_tokens;
     in_step.insert(piece.id);
   }
+  ++counters_.n_steps;
 
   model_.forward(rows_, kv_, logits_);
 
@@ -170,7 +168,9 @@ void InferenceLoop::run_step(const std::vector<Piece>& pieces) {
     const std::span<float> logits = rows_[i].n_logits > 0 ? logits_[next_logits] : std::span<float>();
     next_logits += rows_[i].n_logits;
     if (pieces[i].kind == Piece::Kind::kPrompt && pieces[i].last) sequence.prompt_done = clock_.now();
-    if (take(pieces[i], sequence, logits)) end(sequence, in_step.size());
+    publish(pieces[i], sequence);
+    const bool finished = take(pieces[i], sequence, logits);
+    if (finished || (sequence.primes && pieces[i].last)) end(sequence, in_step.size());
   }
 }
 
@@ -228,17 +228,35 @@ bool InferenceLoop::take(const Piece& piece, Sequence& sequence, std::span<float
   return sequence.n_scores == score.paths.size();
 }
 
+// Of a decode only full blocks, and at its end the rest: a text that goes on begins with this one.
+void InferenceLoop::publish(const Piece& piece, Sequence& sequence) {
+  if (piece.kind == Piece::Kind::kPath) return;
+  const size_t n_tokens = sequence.kv.n_tokens();
+  if (piece.kind == Piece::Kind::kDecode && n_tokens % engine::kBlockTokens != 0) return;
+  kv_.publish(sequence.kv, std::span(sequence.tokens).first(n_tokens), sequence.primes);
+}
+
 void InferenceLoop::end(Sequence& sequence, size_t batch_size) {
+  const size_t n_known = sequence.kv.n_tokens();
+  if (n_known > 0) kv_.publish(sequence.kv, std::span(sequence.tokens).first(n_known));
+  ++counters_.n_sequences;
+  if (sequence.primes) {
+    scheduler_.remove(sequence.request.id);
+    sequences_.erase(sequence.request.id);
+    return;
+  }
   const TimePoint now = clock_.now();
   SequenceDone done;
   done.id = sequence.request.id;
   done.scores = std::move(sequence.scores);
   done.finish_reason = std::move(sequence.finish_reason);
   done.prompt_tokens = static_cast<uint32_t>(sequence.n_prompt);
+  done.cached_tokens = static_cast<uint32_t>(sequence.n_cached);
   done.computed_tokens = sequence.n_computed;
   if (sequence.decoding) {
     done.text = sequence.decoding->text();
     done.completion_tokens = static_cast<uint32_t>(sequence.decoding->n_drawn());
+    counters_.completion_tokens += done.completion_tokens;
   }
   done.batch_size = static_cast<uint32_t>(batch_size);
   if (sequence.n_computed == 0) {  // cancelled in line

@@ -13,6 +13,17 @@
 
 namespace tandem {
 
+// What went through the model since the start.
+struct InferenceCounters {
+  uint64_t n_steps = 0;
+  uint64_t n_sequences = 0;        // finished or cancelled
+  uint64_t prompt_tokens = 0;      // of sequences that began
+  uint64_t cached_tokens = 0;      // of these, found in the KV cache
+  uint64_t primed_tokens = 0;      // computed for PrimePrefix
+  uint64_t computed_tokens = 0;    // all rows of all steps: prompts, paths, decodes, primed ones
+  uint64_t completion_tokens = 0;  // drawn
+};
+
 // Owns the KV cache and, while it runs, the use of the model. All of it belongs to one thread, the one that
 // calls run() or step(); other threads push into `inbox`.
 class InferenceLoop {
@@ -34,16 +45,23 @@ class InferenceLoop {
   // Hears what is in the inbox, without waiting, and runs one step. False when there was nothing to run.
   bool step();
 
+  // For the inference thread, and for others before it begins and after it has ended.
+  const InferenceCounters& counters() const { return counters_; }
+  const engine::KvCache& kv() const { return kv_; }
+
  private:
   struct Sequence;
 
-  void hear(ToInference message);
-  void begin(SequenceRequest request);
-  void cancel(SequenceId id);
+  void hear(SequenceRequest request);
+  void hear(const CancelSequence& cancel);
+  void hear(PrimePrefix prefix);
+  void admit();
   void run_step(const std::vector<Piece>& pieces);
   engine::BatchRow row_of(const Piece& piece);
   // Takes the piece's logits, if it has some. True when the sequence is finished.
   bool take(const Piece& piece, Sequence& sequence, std::span<float> logits);
+  // Makes known what the piece computed, as soon as others can have use of it.
+  void publish(const Piece& piece, Sequence& sequence);
   void end(Sequence& sequence, size_t batch_size);
 
   engine::Model& model_;
@@ -56,6 +74,8 @@ class InferenceLoop {
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
   engine::Logits logits_;
   std::vector<engine::BatchRow> rows_;
+  InferenceCounters counters_;
+  SequenceId id_primed_ = kSequenceIdMax;
 };
 
 }  // namespace tandem

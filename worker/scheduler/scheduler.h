@@ -1,24 +1,34 @@
 // What the next step computes: the heart of continuous batching, without the model. Pure: what sequences
-// need goes in, a plan comes out; no clock, no thread, no tensor.
+// need and what the KV cache has goes in, a plan comes out; no clock, no thread, no tensor.
 //
-// A step takes, in this order and up to `batch_tokens_max` tokens:
+// A step takes up to `batch_tokens_max` tokens, in this order:
 //
 //   1. one token of every sequence that decodes: nobody who is being answered waits behind a long prompt
-//   2. paths of scored sequences: a few tokens that finish a label
-//   3. pieces of prompts, first come first served, as long as there is room (chunked prefill)
+//   2. of interactive sequences: paths (a few tokens that finish a label), then pieces of prompts
+//   3. of bulk sequences: the same with what is left
 //
-// Sequences are admitted in order of arrival, and only when the KV blocks for all they may ever need are
-// free. So what has begun can always finish: nothing is evicted in the middle, and there is no deadlock. The
-// price is that blocks lie reserved for answers that turn out short.
+// Among prompts the oldest has a quarter of the room for sure; the rest goes to those that are done soonest.
+// So a short prompt does not wait for a long one, and a long one goes on in every step.
+//
+// A sequence is admitted when there are KV blocks for all it may ever need beyond what it shares. So what has
+// begun can always finish: nothing is thrown out in the middle, and there is no deadlock. The price is that
+// blocks lie reserved for answers that turn out short.
+//
+// A sequence that begins like one whose prompt is being computed is not admitted before that beginning is
+// there: it is computed once, also when many come at the same moment.
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "shared/base/result.h"
+#include "worker/engine/kv/kv_cache.h"
 #include "worker/scheduler/inference.h"
 
 namespace tandem {
@@ -34,12 +44,13 @@ struct SchedulerLimits {
 // lengths of the pieces that go behind the prompt, each in its own fork; none when the prompt is enough.
 struct SequenceNeed {
   SequenceId id = 0;
-  size_t n_prompt = 0;
+  std::span<const engine::TokenId> prompt;  // stays where it is until it is computed or the sequence removed
   size_t decode_max = 0;
   std::vector<size_t> paths;
+  Urgency urgency = Urgency::kBulk;
 };
 
-// KV blocks for all of it, full-grown. Forks share the prompt's full blocks.
+// KV blocks for all of it, full-grown and alone. Forks share the prompt's full blocks.
 size_t blocks_needed(const SequenceNeed& need);
 
 struct Piece {
@@ -54,10 +65,22 @@ struct Piece {
 
 class Scheduler {
  public:
+  // To wait for another's prefix is worth a step if it saves this many tokens.
+  static constexpr size_t kWaitTokensMin = 16;
+  // So often at most; then a sequence computes what it needs itself.
+  static constexpr size_t kWaitsMax = 8;
+  // A bulk sequence that got nothing in this many steps, or was passed so often in line, goes first once.
+  static constexpr size_t kPatience = 64;
+
   explicit Scheduler(const SchedulerLimits& limits);
 
   // Puts a sequence in line. kTooLong, with the limit, when it could not run even alone.
   Result<void> add(const SequenceNeed& need);
+
+  // Admits the sequence that is next, if it can run now. The caller calls KvCache::begin_with() with its
+  // prompt before anything else, and then this again until there is none. All that earlier steps computed of
+  // prompts has been published to `kv`.
+  std::optional<SequenceId> admit(const engine::KvCache& kv);
 
   // The next step; empty when there is nothing to do. The caller runs all of it, and then tells of each
   // sequence that is over with remove().
@@ -66,26 +89,44 @@ class Scheduler {
   // Finished or cancelled, running or still waiting; its blocks are free again. False when not there.
   bool remove(SequenceId id);
 
-  size_t n_waiting() const { return waiting_.size(); }
+  size_t n_waiting() const { return lines_[0].size() + lines_[1].size(); }
   size_t n_running() const { return running_.size(); }
-  size_t n_blocks_reserved() const { return n_blocks_reserved_; }
+  // Blocks that the running ones may still take; never more than are free.
+  size_t n_blocks_promised() const;
 
  private:
+  struct Waiting {
+    SequenceNeed need;
+    SequenceId other = 0;  // runs and computes the beginning of this one's prompt: waited for until
+    size_t until = 0;      // so many tokens of it are done; 0: nobody is waited for
+    size_t n_waits = 0;
+  };
   struct Running {
     SequenceNeed need;
-    size_t n_blocks = 0;
     size_t n_prompt_done = 0;
     size_t n_drawn = 0;              // tokens drawn by the steps planned so far
     size_t path = 0, path_done = 0;  // the path that is next, and how far it is
-    bool prompt_done() const { return n_prompt_done == need.n_prompt; }
+    size_t n_left_out = 0;           // steps in a row that it had work and got nothing
+    std::vector<size_t> awaited;     // so many tokens of the prompt others wait for
+    bool prompt_done() const { return n_prompt_done == need.prompt.size(); }
+    bool has_work() const { return !prompt_done() || path < need.paths.size(); }
+    size_t tokens_to_goal() const;
+    size_t blocks_promised() const;
   };
+  using Line = std::deque<Waiting>;
 
-  void admit();
+  bool still_waits(Waiting& one);
+  bool should_wait(Waiting& one, size_t n_known);
+  bool fits(const SequenceNeed& need, const engine::KnownPrefix& known, const engine::KvCache& kv,
+            bool keeps_reserve) const;
+  Running* find_running(SequenceId id);
+  void plan_paths(const std::vector<Running*>& sequences, size_t& room, std::vector<Piece>& step);
+  void plan_prompts(const std::vector<Running*>& sequences, size_t& room, std::vector<Piece>& step);
 
   SchedulerLimits limits_;
-  std::deque<SequenceNeed> waiting_;
+  std::array<Line, 2> lines_;     // by urgency, in order of arrival
   std::vector<Running> running_;  // in order of admission
-  size_t n_blocks_reserved_ = 0;
+  size_t n_bulk_passed_ = 0;      // admissions since one in the line of bulk was waiting
 };
 
 }  // namespace tandem

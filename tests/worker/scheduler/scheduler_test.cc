@@ -2,11 +2,9 @@
 
 #include <gmock/gmock.h>
 
-#include <map>
-#include <random>
-#include <set>
+#include <optional>
 
-#include "worker/engine/kv/kv_cache.h"
+#include "tests/worker/scheduler/scheduler_play.h"
 
 namespace tandem {
 namespace {
@@ -14,22 +12,33 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::SchedulerPlay;
 
 class SchedulerTest : public ::testing::Test {
  protected:
-  void make(SchedulerLimits limits) { scheduler_.emplace(limits); }
+  void make(SchedulerLimits limits) { play_.emplace(limits); }
 
-  Result<void> decode(SequenceId id, size_t n_prompt, size_t decode_max) {
-    return scheduler_->add({.id = id, .n_prompt = n_prompt, .decode_max = decode_max, .paths = {}});
+  // Prompts of different sequences have nothing in common, unless tokens are given.
+  Result<void> decode(SequenceId id, size_t n_prompt, size_t decode_max, Urgency urgency = Urgency::kBulk) {
+    return play_->add(id, SchedulerPlay::own_tokens(id, n_prompt), decode_max, {}, urgency);
   }
-  Result<void> score(SequenceId id, size_t n_prompt, std::vector<size_t> paths = {}) {
-    return scheduler_->add({.id = id, .n_prompt = n_prompt, .decode_max = 0, .paths = std::move(paths)});
+  Result<void> score(SequenceId id, size_t n_prompt, std::vector<size_t> paths = {},
+                     Urgency urgency = Urgency::kBulk) {
+    return play_->add(id, SchedulerPlay::own_tokens(id, n_prompt), 0, std::move(paths), urgency);
   }
+  // `n_begin` tokens that are the same for all, and then `n_own`.
+  Result<void> score_alike(SequenceId id, size_t n_begin, size_t n_own, Urgency urgency = Urgency::kBulk) {
+    engine::Tokens tokens = SchedulerPlay::own_tokens(0, n_begin);
+    const engine::Tokens own = SchedulerPlay::own_tokens(id, n_own);
+    tokens.insert(tokens.end(), own.begin(), own.end());
+    return play_->add(id, std::move(tokens), 0, {}, urgency);
+  }
+  bool remove(SequenceId id) { return play_->remove(id); }
 
   // "1: prompt 0+100", "2: decode", "3: path 0 0+2 last"
   std::vector<std::string> step() {
     std::vector<std::string> said;
-    for (const Piece& piece : scheduler_->next_step()) {
+    for (const Piece& piece : play_->step()) {
       std::string text = std::to_string(piece.id) + ": ";
       if (piece.kind == Piece::Kind::kDecode) {
         said.push_back(text + "decode");
@@ -41,9 +50,10 @@ class SchedulerTest : public ::testing::Test {
     }
     return said;
   }
+  const Scheduler& scheduler() const { return play_->scheduler(); }
 
-  std::optional<Scheduler> scheduler_ =
-      Scheduler({.n_blocks = 64, .sequences_max = 8, .batch_tokens_max = 100, .positions_max = 2000});
+  std::optional<SchedulerPlay> play_ =
+      SchedulerPlay({.n_blocks = 64, .sequences_max = 8, .batch_tokens_max = 100, .positions_max = 2000});
 };
 
 TEST_F(SchedulerTest, HasNothingToDoWhenNobodyAsked) {
@@ -55,7 +65,7 @@ TEST_F(SchedulerTest, RunsAPromptAndThenOneTokenAStep) {
   EXPECT_THAT(step(), ElementsAre("1: prompt 0+10 last"));
   EXPECT_THAT(step(), ElementsAre("1: decode"));
   EXPECT_THAT(step(), ElementsAre("1: decode"));
-  EXPECT_TRUE(scheduler_->remove(1));
+  EXPECT_TRUE(remove(1));
   EXPECT_THAT(step(), IsEmpty());
 }
 
@@ -98,11 +108,11 @@ TEST_F(SchedulerTest, HoldsBackWhatDoesNotFitUntilSomebodyLeaves) {
   ASSERT_TRUE(decode(1, 64, 32));  // three blocks of 32
   ASSERT_TRUE(decode(2, 33, 5));   // two
   EXPECT_THAT(step(), ElementsAre("1: prompt 0+64 last"));
-  EXPECT_EQ(scheduler_->n_waiting(), 1u);
+  EXPECT_EQ(scheduler().n_waiting(), 1u);
   EXPECT_THAT(step(), ElementsAre("1: decode"));
-  scheduler_->remove(1);
+  remove(1);
   EXPECT_THAT(step(), ElementsAre("2: prompt 0+33 last"));
-  EXPECT_EQ(scheduler_->n_blocks_reserved(), 2u);
+  EXPECT_EQ(scheduler().n_blocks_promised(), 0u) << "it has what it needs";
 }
 
 // A large one at the head would wait for ever if small ones could pass it whenever a block is free.
@@ -113,9 +123,9 @@ TEST_F(SchedulerTest, DoesNotLetASmallOnePassALargeOne) {
   ASSERT_TRUE(score(3, 5));
   EXPECT_THAT(step(), ElementsAre("1: prompt 0+32 last"));
   EXPECT_THAT(step(), ElementsAre("1: decode"));
-  scheduler_->remove(1);
+  remove(1);
   EXPECT_THAT(step(), ElementsAre("2: prompt 0+90 last"));
-  scheduler_->remove(2);
+  remove(2);
   EXPECT_THAT(step(), ElementsAre("3: prompt 0+5 last"));
 }
 
@@ -123,7 +133,7 @@ TEST_F(SchedulerTest, RunsNoMoreSideBySideThanAllowed) {
   make({.n_blocks = 64, .sequences_max = 2, .batch_tokens_max = 100, .positions_max = 2000});
   for (SequenceId id = 1; id <= 3; ++id) ASSERT_TRUE(decode(id, 4, 4));
   EXPECT_THAT(step(), ElementsAre("1: prompt 0+4 last", "2: prompt 0+4 last"));
-  scheduler_->remove(2);
+  remove(2);
   EXPECT_THAT(step(), ElementsAre("1: decode", "3: prompt 0+4 last"));
 }
 
@@ -159,133 +169,200 @@ TEST_F(SchedulerTest, ForgetsACancelledOneWhereverItIs) {
   ASSERT_TRUE(decode(2, 4, 4));
   ASSERT_TRUE(decode(3, 4, 4));
   step();
-  EXPECT_TRUE(scheduler_->remove(2));  // still waiting
-  EXPECT_TRUE(scheduler_->remove(1));  // in the middle of its prompt
-  EXPECT_FALSE(scheduler_->remove(1));
+  EXPECT_TRUE(remove(2));  // still waiting
+  EXPECT_TRUE(remove(1));  // in the middle of its prompt
+  EXPECT_FALSE(remove(1));
   EXPECT_THAT(step(), ElementsAre("3: prompt 0+4 last"));
 }
 
-TEST(BlocksNeeded, CountsForksWithoutThePromptsFullBlocks) {
-  EXPECT_EQ(blocks_needed({.id = 1, .n_prompt = 32, .decode_max = 0, .paths = {}}), 1u);
-  EXPECT_EQ(blocks_needed({.id = 1, .n_prompt = 32, .decode_max = 1, .paths = {}}), 2u);
-  // 40 tokens: one full block and a begun one, which each fork copies.
-  EXPECT_EQ(blocks_needed({.id = 1, .n_prompt = 40, .decode_max = 0, .paths = {2, 2}}), 4u);
-  // 62 tokens: a path of three goes on into a further block.
-  EXPECT_EQ(blocks_needed({.id = 1, .n_prompt = 62, .decode_max = 0, .paths = {3}}), 4u);
+// A short prompt does not wait for a long one, and the long one goes on in every step.
+TEST_F(SchedulerTest, SharesTheRoomBetweenPromptsOfAllLengths) {
+  ASSERT_TRUE(score(1, 1000));
+  ASSERT_TRUE(score(2, 300));
+  for (SequenceId id = 3; id <= 6; ++id) ASSERT_TRUE(score(id, 20));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+25", "3: prompt 0+20 last", "4: prompt 0+20 last",
+                                  "5: prompt 0+20 last", "6: prompt 0+15"));
+  for (SequenceId id = 3; id <= 5; ++id) remove(id);
+  EXPECT_THAT(step(), ElementsAre("1: prompt 25+25", "2: prompt 0+70", "6: prompt 15+5 last"));
 }
 
-// Whatever arrives and ends in whatever order: no step is over its budget, no block is promised twice, every
-// decode moves in every step, admission is in order, and everything that was taken ends.
-TEST(SchedulerProperty, KeepsItsPromisesUnderRandomLoad) {
-  const uint32_t seed_first = 20240601;
-  for (uint32_t seed = seed_first; seed < seed_first + 60; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random(seed);
-    const auto draw = [&](size_t low, size_t high) { return low + random() % (high - low + 1); };
-
-    SchedulerLimits limits;
-    limits.n_blocks = draw(4, 80);
-    limits.batch_tokens_max = draw(1, 200);
-    limits.sequences_max = draw(1, std::min<size_t>(limits.batch_tokens_max, 20));
-    limits.positions_max = draw(50, 3000);
-    Scheduler scheduler(limits);
-
-    struct Seen {
-      SequenceNeed need;
-      size_t n_prompt = 0, n_drawn = 0, n_end = 0;
-      std::vector<size_t> paths;
-      bool begun = false;
-    };
-    std::map<SequenceId, Seen> open;
-    SequenceId id_next = 1, id_begun_last = 0;
-    size_t n_steps_left = 20'000;
-
-    while (id_next <= 60 || !open.empty()) {
-      ASSERT_GT(n_steps_left--, 0u) << "something never ends";
-      for (size_t n = id_next <= 60 ? draw(0, 3) : 0; n > 0; --n) {
-        Seen seen;
-        seen.need.id = id_next++;
-        seen.need.n_prompt = draw(1, draw(0, 9) == 0 ? 3000 : 150);
-        if (draw(0, 1) == 0) {
-          seen.need.decode_max = draw(1, 40);
-          seen.n_end = draw(1, seen.need.decode_max);  // the end token may come early
-        } else {
-          for (size_t path = draw(0, 3); path > 0; --path) seen.need.paths.push_back(draw(1, 4));
-          seen.paths.resize(seen.need.paths.size());
-        }
-        const bool fits = blocks_needed(seen.need) <= limits.n_blocks;
-        const bool taken = scheduler.add(seen.need).has_value();
-        EXPECT_TRUE(fits || !taken) << "more than all blocks";
-        if (taken) open[seen.need.id] = seen;
-      }
-      if (!open.empty() && draw(0, 19) == 0) {  // a cancel
-        const auto victim = std::next(open.begin(), draw(0, open.size() - 1));
-        EXPECT_TRUE(scheduler.remove(victim->first));
-        open.erase(victim);
-      }
-
-      const std::vector<Piece> step = scheduler.next_step();
-      ASSERT_EQ(open.empty(), step.empty()) << "there is work and nothing is done";
-      EXPECT_LE(scheduler.n_blocks_reserved(), limits.n_blocks);
-      EXPECT_LE(scheduler.n_running(), limits.sequences_max);
-
-      size_t n_tokens = 0, n_blocks = 0;
-      std::set<SequenceId> decoded, must_decode;
-      for (const auto& [id, seen] : open) {
-        if (seen.need.decode_max > 0 && seen.n_drawn > 0) must_decode.insert(id);
-      }
-      int kind_last = 0;
-      for (const Piece& piece : step) {
-        n_tokens += piece.n_tokens;
-        EXPECT_GE(static_cast<int>(piece.kind), kind_last) << "decodes, then paths, then prompts";
-        kind_last = static_cast<int>(piece.kind);
-        ASSERT_TRUE(open.count(piece.id)) << "a sequence that is over";
-        Seen& seen = open[piece.id];
-        if (!seen.begun) {
-          EXPECT_GT(piece.id, id_begun_last) << "somebody was passed";
-          id_begun_last = piece.id;
-          seen.begun = true;
-        }
-        switch (piece.kind) {
-          case Piece::Kind::kDecode:
-            EXPECT_TRUE(decoded.insert(piece.id).second);
-            EXPECT_EQ(seen.n_prompt, seen.need.n_prompt);
-            ++seen.n_drawn;
-            break;
-          case Piece::Kind::kPath:
-            EXPECT_EQ(seen.n_prompt, seen.need.n_prompt);
-            EXPECT_EQ(piece.begin, seen.paths[piece.path]);
-            seen.paths[piece.path] += piece.n_tokens;
-            EXPECT_EQ(piece.last, seen.paths[piece.path] == seen.need.paths[piece.path]);
-            break;
-          case Piece::Kind::kPrompt:
-            EXPECT_EQ(piece.begin, seen.n_prompt);
-            seen.n_prompt += piece.n_tokens;
-            EXPECT_EQ(piece.last, seen.n_prompt == seen.need.n_prompt);
-            if (piece.last && seen.need.decode_max > 0) seen.n_drawn = 1;
-            break;
-        }
-      }
-      EXPECT_LE(n_tokens, limits.batch_tokens_max);
-      EXPECT_EQ(decoded, must_decode);
-
-      for (auto it = open.begin(); it != open.end();) {
-        Seen& seen = it->second;
-        if (seen.begun) n_blocks += blocks_needed(seen.need);
-        const bool over = seen.need.decode_max > 0
-                              ? seen.n_drawn >= seen.n_end && seen.n_drawn > 0
-                              : seen.n_prompt == seen.need.n_prompt && seen.paths == seen.need.paths;
-        if (!over) {
-          ++it;
-          continue;
-        }
-        EXPECT_TRUE(scheduler.remove(it->first));
-        it = open.erase(it);
-      }
-      EXPECT_LE(n_blocks, limits.n_blocks);
-    }
-    EXPECT_EQ(scheduler.n_blocks_reserved(), 0u);
+TEST_F(SchedulerTest, GivesALongPromptAQuarterWhateverElseComes) {
+  ASSERT_TRUE(score(1, 500));
+  for (SequenceId id = 2; id <= 11; ++id) {
+    ASSERT_TRUE(score(id, 75));
+    EXPECT_THAT(step(), ElementsAre("1: prompt " + std::to_string((id - 2) * 25) + "+25",
+                                    std::to_string(id) + ": prompt 0+75 last"));
+    remove(id);
   }
+}
+
+TEST_F(SchedulerTest, TakesInteractiveOnesFirstInEveryStep) {
+  ASSERT_TRUE(score(1, 500));
+  ASSERT_TRUE(score(2, 20, {3}));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+80", "2: prompt 0+20 last"));
+  ASSERT_TRUE(score(3, 90, {}, Urgency::kInteractive));
+  ASSERT_TRUE(decode(4, 8, 5, Urgency::kInteractive));
+  EXPECT_THAT(step(), ElementsAre("3: prompt 0+90 last", "4: prompt 0+8 last", "2: path 0 0+2"));
+  remove(3);
+  EXPECT_THAT(step(), ElementsAre("4: decode", "2: path 0 2+1 last", "1: prompt 80+98"));
+}
+
+TEST_F(SchedulerTest, LetsAnInteractiveOneInFirst) {
+  make({.n_blocks = 64, .sequences_max = 1, .batch_tokens_max = 100, .positions_max = 2000});
+  ASSERT_TRUE(score(1, 4));
+  ASSERT_TRUE(score(2, 4));
+  step();
+  ASSERT_TRUE(score(3, 4, {}, Urgency::kInteractive));
+  remove(1);
+  EXPECT_THAT(step(), ElementsAre("3: prompt 0+4 last"));
+  remove(3);
+  EXPECT_THAT(step(), ElementsAre("2: prompt 0+4 last"));
+}
+
+// Interactive ones without end: bulk waits, but not for ever.
+TEST_F(SchedulerTest, LetsBulkInWhenItWasPassedOftenEnough) {
+  make({.n_blocks = 64, .sequences_max = 1, .batch_tokens_max = 100, .positions_max = 2000});
+  ASSERT_TRUE(score(1, 4, {}, Urgency::kInteractive));
+  ASSERT_TRUE(score(2, 4));
+  size_t n_passed = 0;
+  for (SequenceId id = 3;; ++id) {
+    ASSERT_LT(id, 100u) << "bulk starves";
+    ASSERT_TRUE(score(id, 4, {}, Urgency::kInteractive));
+    const std::vector<std::string> said = step();
+    ASSERT_EQ(said.size(), 1u);
+    if (said[0] == "2: prompt 0+4 last") break;
+    ++n_passed;
+    remove(play_->running().front());
+  }
+  EXPECT_EQ(n_passed, Scheduler::kPatience);
+}
+
+TEST_F(SchedulerTest, LetsAPromptOfBulkGoOnWhenItWasLeftOutOftenEnough) {
+  ASSERT_TRUE(score(1, 500));
+  step();
+  size_t n_left_out = 0;
+  for (SequenceId id = 2;; ++id) {
+    ASSERT_LT(id, 100u) << "bulk starves";
+    ASSERT_TRUE(score(id, 100, {}, Urgency::kInteractive));
+    const std::vector<std::string> said = step();
+    if (said[0].starts_with("1:")) break;
+    ++n_left_out;
+    remove(id);
+  }
+  EXPECT_EQ(n_left_out, Scheduler::kPatience);
+}
+
+TEST_F(SchedulerTest, KeepsPlacesForInteractiveOnesWhenThereAreMany) {
+  make({.n_blocks = 64, .sequences_max = 32, .batch_tokens_max = 100, .positions_max = 2000});
+  for (SequenceId id = 1; id <= 40; ++id) ASSERT_TRUE(decode(id, 2, 20));
+  step();
+  EXPECT_EQ(scheduler().n_running(), 30u);
+  for (SequenceId id = 41; id <= 43; ++id) ASSERT_TRUE(decode(id, 2, 20, Urgency::kInteractive));
+  step();
+  EXPECT_EQ(scheduler().n_running(), 32u);
+}
+
+// ---- what sequences share --------------------------------------------------------------------------------
+
+TEST_F(SchedulerTest, ComputesOnlyWhatIsNotKnown) {
+  ASSERT_TRUE(score_alike(1, 40, 10));
+  step();
+  remove(1);
+  ASSERT_TRUE(score_alike(2, 40, 20));
+  EXPECT_THAT(step(), ElementsAre("2: prompt 40+20 last"));
+}
+
+// Sixty-four jobs with one template at one moment: the template is computed once.
+TEST_F(SchedulerTest, ComputesABeginningOnceWhenManyComeAtTheSameMoment) {
+  make({.n_blocks = 256, .sequences_max = 64, .batch_tokens_max = 512, .positions_max = 2000});
+  for (SequenceId id = 1; id <= 64; ++id) ASSERT_TRUE(score_alike(id, 40, 10));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+50 last"));
+  EXPECT_EQ(scheduler().n_waiting(), 63u);
+  remove(1);
+  size_t n_tokens = 50;
+  while (scheduler().n_waiting() + scheduler().n_running() > 0) {
+    for (const Piece& piece : play_->step()) {
+      n_tokens += piece.n_tokens;
+      if (piece.last) remove(piece.id);
+    }
+  }
+  EXPECT_EQ(n_tokens, 40u + 64 * 10);
+}
+
+TEST_F(SchedulerTest, DoesNotWaitForAFewTokens) {
+  ASSERT_TRUE(score_alike(1, Scheduler::kWaitTokensMin - 1, 10));
+  ASSERT_TRUE(score_alike(2, Scheduler::kWaitTokensMin - 1, 10));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+25 last", "2: prompt 0+25 last"));
+}
+
+TEST_F(SchedulerTest, PassesOneThatWaitsForAnothersBeginning) {
+  ASSERT_TRUE(score_alike(1, 300, 10));
+  ASSERT_TRUE(score_alike(2, 300, 20));
+  ASSERT_TRUE(score(3, 10));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+90", "3: prompt 0+10 last"));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 90+100"));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 190+100"));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 290+20 last"));
+  EXPECT_THAT(step(), ElementsAre("2: prompt 300+20 last"));
+}
+
+// What others wait for comes before the rest of a long prompt.
+TEST_F(SchedulerTest, HurriesABeginningThatOthersWaitFor) {
+  ASSERT_TRUE(score(1, 400));
+  ASSERT_TRUE(score_alike(2, 30, 600));
+  ASSERT_TRUE(score_alike(3, 30, 10));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+70", "2: prompt 0+30"));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 70+90", "3: prompt 30+10 last"));
+}
+
+TEST_F(SchedulerTest, ComputesItItselfWhenTheOtherIsCancelled) {
+  ASSERT_TRUE(score_alike(1, 300, 10));
+  ASSERT_TRUE(score_alike(2, 300, 20));
+  step();
+  remove(1);
+  EXPECT_THAT(step(), ElementsAre("2: prompt 100+100")) << "with what the other one had done";
+}
+
+// The interactive one would wait for somebody who may be left out of the next steps.
+TEST_F(SchedulerTest, DoesNotLetAnInteractiveOneWaitForBulk) {
+  ASSERT_TRUE(score_alike(1, 300, 10));
+  step();
+  ASSERT_TRUE(score_alike(2, 300, 20, Urgency::kInteractive));
+  EXPECT_THAT(step(), ElementsAre("2: prompt 100+100"));
+}
+
+TEST_F(SchedulerTest, CountsSharedBlocksOnce) {
+  make({.n_blocks = 8, .sequences_max = 8, .batch_tokens_max = 300, .positions_max = 2000});
+  for (SequenceId id = 1; id <= 3; ++id) ASSERT_TRUE(score_alike(id, 160, 20));  // alone: six blocks each
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+180 last"));
+  EXPECT_THAT(step(), ElementsAre("2: prompt 160+20 last", "3: prompt 160+20 last"));
+  EXPECT_EQ(play_->kv().n_blocks_free(), 0u);
+}
+
+// Shared blocks that nobody holds are free until somebody shares them: counting them twice would promise
+// more blocks than there are.
+TEST_F(SchedulerTest, DoesNotPromiseAKnownBlockToTwo) {
+  make({.n_blocks = 6, .sequences_max = 8, .batch_tokens_max = 300, .positions_max = 2000});
+  ASSERT_TRUE(score_alike(1, 96, 1));
+  step();
+  remove(1);
+  ASSERT_TRUE(decode(2, 32, 90));      // four blocks: all that are not known
+  ASSERT_TRUE(score_alike(3, 96, 5));  // shares three, needs one
+  step();
+  EXPECT_EQ(scheduler().n_running(), 1u);
+  remove(2);
+  EXPECT_THAT(step(), ElementsAre(HasSubstr("3: prompt")));
+}
+
+TEST(BlocksNeeded, CountsForksWithoutThePromptsFullBlocks) {
+  const engine::Tokens tokens(62);
+  const auto prompt = [&](size_t n) { return std::span(tokens).first(n); };
+  EXPECT_EQ(blocks_needed({.id = 1, .prompt = prompt(32), .decode_max = 0, .paths = {}}), 1u);
+  EXPECT_EQ(blocks_needed({.id = 1, .prompt = prompt(32), .decode_max = 1, .paths = {}}), 2u);
+  // 40 tokens: one full block and a begun one, which each fork copies.
+  EXPECT_EQ(blocks_needed({.id = 1, .prompt = prompt(40), .decode_max = 0, .paths = {2, 2}}), 4u);
+  // 62 tokens: a path of three goes on into a further block.
+  EXPECT_EQ(blocks_needed({.id = 1, .prompt = prompt(62), .decode_max = 0, .paths = {3}}), 4u);
 }
 
 }  // namespace
