@@ -93,8 +93,11 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
       *model, tokenizer, std::move(kv), capacity.scheduler_limits(), clock, inference_inbox,
       [&](FromInference news) { std::visit([&](auto& one) { frontend_inbox.push(std::move(one)); }, news); });
   inference.warm_up();
-  log.info("model ready folder={} fingerprint={} ms={}", config.model.string(), model->fingerprint(),
-           to_us(clock.now() - started) / 1000);
+  frontend.prime_tasks();
+  while (inference.step()) {
+  }
+  log.info("model ready folder={} fingerprint={} primed_tokens={} ms={}", config.model.string(),
+           model->fingerprint(), inference.counters().primed_tokens, to_us(clock.now() - started) / 1000);
 
   std::thread frontend_thread([&] { frontend.run(); });
   std::thread inference_thread([&] { inference.run(); });
@@ -109,7 +112,10 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   frontend_thread.join();
   inference_inbox.close();
   inference_thread.join();
-  log.info("stopped unfinished={}", n_unfinished);
+  const InferenceCounters& counters = inference.counters();
+  log.info("stopped unfinished={} steps={} prompt_tokens={} cached_tokens={} computed_tokens={}",
+           n_unfinished, counters.n_steps, counters.prompt_tokens, counters.cached_tokens,
+           counters.computed_tokens);
   return {};
 }
 

@@ -42,7 +42,14 @@ void Frontend::refresh_tasks() {
     log_.error("task files are broken, the old ones stay in use: {}", changed.error().text);
   } else if (*changed) {
     orders_.forget_trees();
+    prime_tasks();
     log_.info("task files read again tasks={}", tasks_.book()->tasks().size());
+  }
+}
+
+void Frontend::prime_tasks() {
+  for (engine::Tokens& prefix : orders_.fixed_prefixes(*tasks_.book())) {
+    inference_.push(PrimePrefix{std::move(prefix)});
   }
 }
 
@@ -102,7 +109,7 @@ void Frontend::begin_task(ActiveJob& job, uint32_t index) {
   Flight& flight = flights_.start(std::move(*order));
   flight.waiters.push_back(waiter);
   flight.store = store;
-  inference_.push(flight.order.to_sequence(flight.id, job.arrived, waiter.stream));
+  inference_.push(flight.order.to_sequence(flight.id, job.arrived, waiter.stream, urgency_of(request)));
 }
 
 std::optional<TaskResult> Frontend::look_up(const WorkOrder& order, const JobRequest& request) {

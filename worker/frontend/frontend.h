@@ -38,6 +38,10 @@ class Frontend {
   Frontend(Parts parts, const Clock& clock, Inbox<ToFrontend>& inbox, Inbox<ToInference>& inference,
            Inbox<FromFrontend>& session);
 
+  // Tells the inference what the tasks' prompts begin with, so that it is computed before a job needs it. For
+  // the start; new task files are told of by themselves.
+  void prime_tasks();
+
   // Until the inbox is closed.
   void run();
 

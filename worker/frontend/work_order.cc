@@ -1,16 +1,21 @@
 #include "worker/frontend/work_order.h"
 
+#include <algorithm>
+#include <ranges>
+#include <set>
 #include <span>
 #include <vector>
 
 #include "worker/cache/answer_cache.h"
 #include "worker/frontend/trimmed_stream.h"
+#include "worker/tasks/fixed_prefix.h"
 
 namespace tandem {
 
-SequenceRequest WorkOrder::to_sequence(SequenceId id, TimePoint arrived, bool stream) {
+SequenceRequest WorkOrder::to_sequence(SequenceId id, TimePoint arrived, bool stream, Urgency urgency) {
   SequenceRequest request;
   request.id = id;
+  request.urgency = urgency;
   request.arrived = arrived;
   request.prompt = std::move(prompt.tokens);
   if (tree) {
@@ -64,6 +69,22 @@ Result<std::shared_ptr<const LabelTree>> WorkOrders::tree_of(const Task& task) {
     tree = std::make_shared<const LabelTree>(std::move(made));
   }
   return tree;
+}
+
+std::vector<engine::Tokens> WorkOrders::fixed_prefixes(const TaskBook& book) const {
+  std::set<engine::Tokens> prefixes;
+  for (const auto& [name, task] : book.tasks()) {
+    prefixes.insert(fixed_prefix(task, *facts_.tokenizer, facts_.chat_template, facts_.sequence_tokens_max));
+  }
+  std::vector<engine::Tokens> longest;  // in order, what begins another stands right before it
+  for (const engine::Tokens& prefix : prefixes) {
+    if (!longest.empty() &&
+        std::ranges::equal(longest.back(), prefix | std::views::take(longest.back().size()))) {
+      longest.pop_back();
+    }
+    if (!prefix.empty()) longest.push_back(prefix);
+  }
+  return longest;
 }
 
 TaskResult WorkOrders::blank_result(const Task& task) const {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "shared/base/hash.h"
 #include "shared/protocol/job.h"
@@ -16,6 +17,11 @@
 #include "worker/tasks/task.h"
 
 namespace tandem {
+
+// Who wants to see the answer while it is written is waiting for it; nothing else on the wire says so.
+inline Urgency urgency_of(const JobRequest& request) {
+  return request.stream ? Urgency::kInteractive : Urgency::kBulk;
+}
 
 // What answers depend on besides task and text: the same for all jobs of a worker.
 struct ModelFacts {
@@ -36,8 +42,8 @@ struct WorkOrder {
   Hash128 key;                            // of the answer: equal keys get equal answers
 
   bool is_streamable() const { return task->answer == AnswerKind::kText; }
-  // Takes the prompt with it.
-  SequenceRequest to_sequence(SequenceId id, TimePoint arrived, bool stream);
+  // Takes the prompt with it. `stream`: the caller wants deltas.
+  SequenceRequest to_sequence(SequenceId id, TimePoint arrived, bool stream, Urgency urgency);
 };
 
 // Belongs to the frontend thread. Remembers the label trees of the tasks it has seen.
@@ -55,6 +61,9 @@ class WorkOrders {
 
   // A result that has nothing but its labels: task, version, fingerprints.
   TaskResult blank_result(const Task& task) const;
+
+  // What all prompts of a task begin with, of every task; no one is the beginning of another.
+  std::vector<engine::Tokens> fixed_prefixes(const TaskBook& book) const;
 
   void forget_trees() { trees_.clear(); }
 

@@ -112,6 +112,8 @@ class FrontendTest : public ::testing::Test {
     for (ToInference& said : inference_.take()) {
       if (auto* request = std::get_if<SequenceRequest>(&said)) {
         asked_.push_back(std::move(*request));
+      } else if (auto* prefix = std::get_if<PrimePrefix>(&said)) {
+        primed_.push_back(std::move(prefix->tokens));
       } else {
         cancelled_.push_back(std::get<CancelSequence>(said).id);
       }
@@ -169,6 +171,7 @@ class FrontendTest : public ::testing::Test {
 
   std::vector<SequenceRequest> asked_;
   std::vector<SequenceId> cancelled_;
+  std::vector<engine::Tokens> primed_;
   std::vector<JobPart> parts_;
   std::vector<ResultItem> results_;
   std::vector<std::string> story_;  // "sentiment": its result; "...text": a delta; "done": the job's result
@@ -435,6 +438,32 @@ TEST_F(FrontendTest, UsesAnEditedTaskFileWithinASecond) {
   job(ask("a fine day", {"reply", "fresh"}));
   ASSERT_THAT(asked_, SizeIs(2));
   EXPECT_EQ(std::get<DecodeWork>(asked_[0].work).tokens_max, 7u);
+  EXPECT_THAT(primed_, SizeIs(1)) << "all of them begin in the same way";
+}
+
+TEST_F(FrontendTest, TellsWhatPromptsBeginWith) {
+  write_task("polite", std::string(kReplyTask)
+                           .replace(std::string(kReplyTask).find("user ="), 0, "system = \"Be polite.\"\n"));
+  open();
+  frontend_->prime_tasks();
+  job(ask("a fine day", {"polite"}));
+  ASSERT_THAT(primed_, SizeIs(2));
+  const std::string polite =
+      tiny_.tokenizer.decode(primed_[0], false) + tiny_.tokenizer.decode(primed_[1], false);
+  EXPECT_THAT(polite, HasSubstr("Be polite."));
+  EXPECT_THAT(polite, ::testing::Not(HasSubstr("day")));
+}
+
+TEST_F(FrontendTest, CallsAJobUrgentWhoseAnswerSomebodyWatches) {
+  JobRequest request = ask("a fine day", {"sentiment", "reply"});
+  job(request);
+  request.text = "another day";
+  request.stream = true;
+  job(request);
+  ASSERT_THAT(asked_, SizeIs(4));
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(asked_[i].urgency, i < 2 ? Urgency::kBulk : Urgency::kInteractive) << i;
+  }
 }
 
 TEST_F(FrontendTest, KeepsTheOldTasksWhenAnEditIsBroken) {
