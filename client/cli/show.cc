@@ -33,6 +33,7 @@ int show(const ShowOptions& options) {
   if (!in) return complain("show", in.error(), kUsage);
   std::vector<std::vector<std::string>> rows;
   size_t n_rows = 0, n_failed = 0, n_cached = 0;
+  uint64_t prompt_tokens = 0, cached_tokens = 0;
   for (;;) {
     const auto line = in->next();
     if (!line) return complain("show", line.error(), kUsage);
@@ -48,6 +49,8 @@ int show(const ShowOptions& options) {
     ++n_rows;
     n_failed += row->failed ? 1 : 0;
     n_cached += row->cached ? 1 : 0;
+    prompt_tokens += row->prompt_tokens;
+    cached_tokens += row->cached_tokens;
     if (rows.size() >= options.rows_max) continue;
     rows.push_back({row->text, row->label, row->probability, row->reply, row->source, row->time});
   }
@@ -57,6 +60,10 @@ int show(const ShowOptions& options) {
       width);
   if (rows.size() < n_rows) std::cout << "… and " << n_rows - rows.size() << " more rows (--rows)\n";
   std::cout << n_rows << " rows, " << n_failed << " failed, " << n_cached << " from the cache\n";
+  if (prompt_tokens > 0) {
+    std::cout << prompt_tokens << " prompt tokens, " << cached_tokens
+              << " of them known from other prompts\n";
+  }
   return kGood;
 }
 

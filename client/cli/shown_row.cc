@@ -55,6 +55,10 @@ void add_task(ShownRow& row, const Json& task, double& total_ms) {
   const std::string source = text_of(task, "source");
   if (row.source != source) join(row.source, source, "/");
   row.cached &= source != "model";
+  if (const auto usage = task.find("usage"); source == "model" && usage != task.end() && usage->is_object()) {
+    row.prompt_tokens += usage->value("prompt_tokens", uint64_t{0});
+    row.cached_tokens += usage->value("cached_tokens", uint64_t{0});
+  }
   const auto time = task.find("time_ms");
   if (time != task.end() && time->is_object() && time->contains("total") && (*time)["total"].is_number()) {
     total_ms = std::max(total_ms, (*time)["total"].get<double>());

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,9 +14,10 @@ struct ShownRow {
   std::string text;
   std::string label;  // of the first task with a label; all of them, "a / b", if there are more
   std::string probability;
-  std::string reply;   // of the tasks with a text; or what went wrong
-  std::string source;  // "exact", or "exact/model" where tasks differ
-  std::string time;    // milliseconds on the worker
+  std::string reply;                              // of the tasks with a text; or what went wrong
+  std::string source;                             // "exact", or "exact/model" where tasks differ
+  std::string time;                               // milliseconds on the worker
+  uint64_t prompt_tokens = 0, cached_tokens = 0;  // of all tasks that the model answered
   bool failed = false;
   bool cached = false;
 };

@@ -78,7 +78,9 @@ TEST(Table, ColumnsDoNotShrinkBelowTheirMinimum) {
 TEST(ShownRow, ARowOfARunIsReadBack) {
   const auto row = read_shown_row(
       R"({"id":1,"text":"好","results":{"sentiment-zh":{"label":"positive","display":"😄 正面","probability":0.987,
-          "source":"exact","time_ms":{"total":0.4}},"reply":{"text":"谢谢","source":"model","time_ms":{"total":812.3}}}})");
+          "source":"exact","usage":{"prompt_tokens":40,"cached_tokens":40},"time_ms":{"total":0.4}},
+          "reply":{"text":"谢谢","source":"model","usage":{"prompt_tokens":30,"cached_tokens":12},
+          "time_ms":{"total":812.3}}}})");
   ASSERT_TRUE(row) << row.error().text;
   EXPECT_EQ(row->text, "好");
   EXPECT_EQ(row->label, "😄 正面");
@@ -87,6 +89,8 @@ TEST(ShownRow, ARowOfARunIsReadBack) {
   EXPECT_EQ(row->source, "exact/model");
   EXPECT_EQ(row->time, "812 ms");
   EXPECT_FALSE(row->cached);
+  EXPECT_EQ(row->prompt_tokens, 30u) << "an answer from the cache has no prompt";
+  EXPECT_EQ(row->cached_tokens, 12u);
 }
 
 TEST(ShownRow, FailedRowsSayWhy) {
