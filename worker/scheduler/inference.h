@@ -19,8 +19,8 @@
 
 namespace tandem {
 
-// Logits after the prompt followed by each of `paths` (an empty path: right after the prompt). Restricted to
-// what is asked for: values for `wanted[i]` tokens after path i.
+// Logits after the prompt followed by each of `paths` (an empty path, one at most: right after the prompt).
+// Restricted to what is asked for: values for `wanted[i]` tokens after path i.
 struct ScoreWork {
   std::vector<engine::Tokens> paths;
   std::vector<engine::Tokens> wanted;

@@ -21,6 +21,7 @@ struct InferenceLoop::Sequence {
   std::optional<Decoding> decoding;        // of DecodeWork
   std::vector<size_t> path_of_fork;        // of ScoreWork: the scheduler's path i is `paths[path_of_fork[i]]`
   std::vector<engine::KvSequence> forks;   // [i]
+  std::optional<size_t> path_of_prompt;    // of ScoreWork: the path that is empty, if one is
   std::vector<std::vector<float>> scores;  // [path]
   size_t n_scores = 0;
   std::string finish_reason;
@@ -112,7 +113,11 @@ void InferenceLoop::hear(SequenceRequest request) {
   } else {
     const auto& score = std::get<ScoreWork>(request.work);
     for (size_t path = 0; path < score.paths.size(); ++path) {
-      if (score.paths[path].empty()) continue;
+      if (score.paths[path].empty()) {
+        TANDEM_ASSERT(!sequence->path_of_prompt, "a path is asked for once");
+        sequence->path_of_prompt = path;
+        continue;
+      }
       sequence->path_of_fork.push_back(path);
       need.paths.push_back(score.paths[path].size());
     }
@@ -182,9 +187,9 @@ engine::BatchRow InferenceLoop::row_of(const Piece& piece) {
       row = {&sequence.kv, {&sequence.tokens.back(), 1}, 1};
       break;
     case Piece::Kind::kPrompt: {
-      const bool wanted =
-          piece.last && (sequence.decoding || sequence.path_of_fork.size() < sequence.scores.size());
+      const bool wanted = piece.last && (sequence.decoding || sequence.path_of_prompt);
       row = {&sequence.kv, {sequence.tokens.data() + piece.begin, piece.n_tokens}, wanted ? 1u : 0u};
+      if (sequence.path_of_prompt) row.wanted = sequence.score()->wanted[*sequence.path_of_prompt];
       break;
     }
     case Piece::Kind::kPath: {
@@ -195,8 +200,10 @@ engine::BatchRow InferenceLoop::row_of(const Piece& piece) {
         if (sequence.forks.empty()) sequence.forks.resize(sequence.path_of_fork.size());
         sequence.forks[piece.path] = std::move(*fork);
       }
-      const engine::Tokens& path = sequence.score()->paths[sequence.path_of_fork[piece.path]];
+      const size_t index = sequence.path_of_fork[piece.path];
+      const engine::Tokens& path = sequence.score()->paths[index];
       row = {&sequence.forks[piece.path], {path.data() + piece.begin, piece.n_tokens}, piece.last ? 1u : 0u};
+      row.wanted = sequence.score()->wanted[index];
       break;
     }
   }
@@ -217,13 +224,12 @@ bool InferenceLoop::take(const Piece& piece, Sequence& sequence, std::span<float
   }
 
   const ScoreWork& score = *sequence.score();
-  for (size_t path = 0; path < score.paths.size(); ++path) {
-    const bool is_this = piece.kind == Piece::Kind::kPath ? path == sequence.path_of_fork[piece.path]
-                                                          : score.paths[path].empty();
-    if (!is_this) continue;
-    for (const engine::TokenId token : score.wanted[path]) sequence.scores[path].push_back(logits[token]);
-    ++sequence.n_scores;
-  }
+  const size_t path =
+      piece.kind == Piece::Kind::kPath ? sequence.path_of_fork[piece.path] : *sequence.path_of_prompt;
+  // Where nothing is wanted, there are the logits of all tokens, of which none is taken.
+  sequence.scores[path].assign(logits.begin(),
+                               logits.begin() + static_cast<ptrdiff_t>(score.wanted[path].size()));
+  ++sequence.n_scores;
   if (piece.kind == Piece::Kind::kPath) sequence.forks[piece.path] = {};  // its blocks are free again
   return sequence.n_scores == score.paths.size();
 }
