@@ -2,9 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include <optional>
-
-#include "tests/worker/scheduler/scheduler_play.h"
+#include "tests/worker/scheduler/scheduler_fixture.h"
 
 namespace tandem {
 namespace {
@@ -12,49 +10,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::SchedulerPlay;
-
-class SchedulerTest : public ::testing::Test {
- protected:
-  void make(SchedulerLimits limits) { play_.emplace(limits); }
-
-  // Prompts of different sequences have nothing in common, unless tokens are given.
-  Result<void> decode(SequenceId id, size_t n_prompt, size_t decode_max, Urgency urgency = Urgency::kBulk) {
-    return play_->add(id, SchedulerPlay::own_tokens(id, n_prompt), decode_max, {}, urgency);
-  }
-  Result<void> score(SequenceId id, size_t n_prompt, std::vector<size_t> paths = {},
-                     Urgency urgency = Urgency::kBulk) {
-    return play_->add(id, SchedulerPlay::own_tokens(id, n_prompt), 0, std::move(paths), urgency);
-  }
-  // `n_begin` tokens that are the same for all, and then `n_own`.
-  Result<void> score_alike(SequenceId id, size_t n_begin, size_t n_own, Urgency urgency = Urgency::kBulk) {
-    engine::Tokens tokens = SchedulerPlay::own_tokens(0, n_begin);
-    const engine::Tokens own = SchedulerPlay::own_tokens(id, n_own);
-    tokens.insert(tokens.end(), own.begin(), own.end());
-    return play_->add(id, std::move(tokens), 0, {}, urgency);
-  }
-  bool remove(SequenceId id) { return play_->remove(id); }
-
-  // "1: prompt 0+100", "2: decode", "3: path 0 0+2 last"
-  std::vector<std::string> step() {
-    std::vector<std::string> said;
-    for (const Piece& piece : play_->step()) {
-      std::string text = std::to_string(piece.id) + ": ";
-      if (piece.kind == Piece::Kind::kDecode) {
-        said.push_back(text + "decode");
-        continue;
-      }
-      text += piece.kind == Piece::Kind::kPath ? "path " + std::to_string(piece.path) + " " : "prompt ";
-      text += std::to_string(piece.begin) + "+" + std::to_string(piece.n_tokens);
-      said.push_back(text + (piece.last ? " last" : ""));
-    }
-    return said;
-  }
-  const Scheduler& scheduler() const { return play_->scheduler(); }
-
-  std::optional<SchedulerPlay> play_ =
-      SchedulerPlay({.n_blocks = 64, .sequences_max = 8, .batch_tokens_max = 100, .positions_max = 2000});
-};
+using SchedulerTest = testing::SchedulerFixture;
 
 TEST_F(SchedulerTest, HasNothingToDoWhenNobodyAsked) {
   EXPECT_THAT(step(), IsEmpty());
@@ -260,98 +216,6 @@ TEST_F(SchedulerTest, KeepsPlacesForInteractiveOnesWhenThereAreMany) {
   for (SequenceId id = 41; id <= 43; ++id) ASSERT_TRUE(decode(id, 2, 20, Urgency::kInteractive));
   step();
   EXPECT_EQ(scheduler().n_running(), 32u);
-}
-
-// ---- what sequences share --------------------------------------------------------------------------------
-
-TEST_F(SchedulerTest, ComputesOnlyWhatIsNotKnown) {
-  ASSERT_TRUE(score_alike(1, 40, 10));
-  step();
-  remove(1);
-  ASSERT_TRUE(score_alike(2, 40, 20));
-  EXPECT_THAT(step(), ElementsAre("2: prompt 40+20 last"));
-}
-
-// Sixty-four jobs with one template at one moment: the template is computed once.
-TEST_F(SchedulerTest, ComputesABeginningOnceWhenManyComeAtTheSameMoment) {
-  make({.n_blocks = 256, .sequences_max = 64, .batch_tokens_max = 512, .positions_max = 2000});
-  for (SequenceId id = 1; id <= 64; ++id) ASSERT_TRUE(score_alike(id, 40, 10));
-  EXPECT_THAT(step(), ElementsAre("1: prompt 0+50 last"));
-  EXPECT_EQ(scheduler().n_waiting(), 63u);
-  remove(1);
-  size_t n_tokens = 50;
-  while (scheduler().n_waiting() + scheduler().n_running() > 0) {
-    for (const Piece& piece : play_->step()) {
-      n_tokens += piece.n_tokens;
-      if (piece.last) remove(piece.id);
-    }
-  }
-  EXPECT_EQ(n_tokens, 40u + 64 * 10);
-}
-
-TEST_F(SchedulerTest, DoesNotWaitForAFewTokens) {
-  ASSERT_TRUE(score_alike(1, Scheduler::kWaitTokensMin - 1, 10));
-  ASSERT_TRUE(score_alike(2, Scheduler::kWaitTokensMin - 1, 10));
-  EXPECT_THAT(step(), ElementsAre("1: prompt 0+25 last", "2: prompt 0+25 last"));
-}
-
-TEST_F(SchedulerTest, PassesOneThatWaitsForAnothersBeginning) {
-  ASSERT_TRUE(score_alike(1, 300, 10));
-  ASSERT_TRUE(score_alike(2, 300, 20));
-  ASSERT_TRUE(score(3, 10));
-  EXPECT_THAT(step(), ElementsAre("1: prompt 0+90", "3: prompt 0+10 last"));
-  EXPECT_THAT(step(), ElementsAre("1: prompt 90+100"));
-  EXPECT_THAT(step(), ElementsAre("1: prompt 190+100"));
-  EXPECT_THAT(step(), ElementsAre("1: prompt 290+20 last"));
-  EXPECT_THAT(step(), ElementsAre("2: prompt 300+20 last"));
-}
-
-// What others wait for comes before the rest of a long prompt.
-TEST_F(SchedulerTest, HurriesABeginningThatOthersWaitFor) {
-  ASSERT_TRUE(score(1, 400));
-  ASSERT_TRUE(score_alike(2, 30, 600));
-  ASSERT_TRUE(score_alike(3, 30, 10));
-  EXPECT_THAT(step(), ElementsAre("1: prompt 0+70", "2: prompt 0+30"));
-  EXPECT_THAT(step(), ElementsAre("1: prompt 70+90", "3: prompt 30+10 last"));
-}
-
-TEST_F(SchedulerTest, ComputesItItselfWhenTheOtherIsCancelled) {
-  ASSERT_TRUE(score_alike(1, 300, 10));
-  ASSERT_TRUE(score_alike(2, 300, 20));
-  step();
-  remove(1);
-  EXPECT_THAT(step(), ElementsAre("2: prompt 100+100")) << "with what the other one had done";
-}
-
-// The interactive one would wait for somebody who may be left out of the next steps.
-TEST_F(SchedulerTest, DoesNotLetAnInteractiveOneWaitForBulk) {
-  ASSERT_TRUE(score_alike(1, 300, 10));
-  step();
-  ASSERT_TRUE(score_alike(2, 300, 20, Urgency::kInteractive));
-  EXPECT_THAT(step(), ElementsAre("2: prompt 100+100"));
-}
-
-TEST_F(SchedulerTest, CountsSharedBlocksOnce) {
-  make({.n_blocks = 8, .sequences_max = 8, .batch_tokens_max = 300, .positions_max = 2000});
-  for (SequenceId id = 1; id <= 3; ++id) ASSERT_TRUE(score_alike(id, 160, 20));  // alone: six blocks each
-  EXPECT_THAT(step(), ElementsAre("1: prompt 0+180 last"));
-  EXPECT_THAT(step(), ElementsAre("2: prompt 160+20 last", "3: prompt 160+20 last"));
-  EXPECT_EQ(play_->kv().n_blocks_free(), 0u);
-}
-
-// Shared blocks that nobody holds are free until somebody shares them: counting them twice would promise
-// more blocks than there are.
-TEST_F(SchedulerTest, DoesNotPromiseAKnownBlockToTwo) {
-  make({.n_blocks = 6, .sequences_max = 8, .batch_tokens_max = 300, .positions_max = 2000});
-  ASSERT_TRUE(score_alike(1, 96, 1));
-  step();
-  remove(1);
-  ASSERT_TRUE(decode(2, 32, 90));      // four blocks: all that are not known
-  ASSERT_TRUE(score_alike(3, 96, 5));  // shares three, needs one
-  step();
-  EXPECT_EQ(scheduler().n_running(), 1u);
-  remove(2);
-  EXPECT_THAT(step(), ElementsAre(HasSubstr("3: prompt")));
 }
 
 TEST(BlocksNeeded, CountsForksWithoutThePromptsFullBlocks) {
