@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/engine/support/golden.h"
 #include "tests/engine/support/model_copy.h"
 #include "worker/engine/model/model.h"
@@ -272,6 +274,18 @@ TEST(FingerprintTest, IsTheSameForACopyAndAnotherForAnythingThatCounts) {
   weights.back() = static_cast<char>(weights.back() ^ 1);
   other.write(kFile, weights);
   EXPECT_NE(fingerprint_of(other), before);
+}
+
+// Cached answers of a model must not survive an edited weight, wherever it lies.
+TEST(FingerprintTest, SeesASingleBitInTheMiddleOfATensor) {
+  const ModelCopy copy("qwen2-tiny-f32");
+  std::string weights = copy.read(kFile);
+  std::set<std::string> seen = {fingerprint_of(copy)};
+  for (const size_t eighth : {3, 5, 7}) {
+    weights[weights.size() * eighth / 8] = static_cast<char>(weights[weights.size() * eighth / 8] ^ 1);
+    copy.write(kFile, weights);
+    EXPECT_TRUE(seen.insert(fingerprint_of(copy)).second) << eighth;
+  }
 }
 
 // The same values in another type give the same answers, but not to the last bit of the sums everywhere.

@@ -5,20 +5,23 @@
 #include <string>
 #include <string_view>
 
+#include "shared/base/hash.h"
 #include "worker/engine/model/model.h"
 #include "worker/engine/tensor/checkpoint.h"
 
 namespace tandem::engine {
 
 // 32 hex digits over, in this order: a version of this list; `compute_type` ("f32"); architecture and all
-// numbers of the config except end tokens (they end a text, they do not change logits); for each tensor by
-// name: name, type, shape, number of bytes, and its first and last 4 KiB.
-//
-// Not covered: what lies in the middle of a tensor of more than 8 KiB. Training moves every value, so two
-// models differ at the ends, too; somebody who edits single weights in the middle must change something else
-// as well. Reading everything would cost seconds at each start. The names of folder and files do not count,
-// so a copy and a resharded checkpoint have the same fingerprint.
+// numbers of the config except end tokens (they end a text, they do not change logits); and all tensors.
+// The names of folder and files do not count, so a copy and a resharded checkpoint have the same fingerprint.
 std::string model_fingerprint(const ModelConfig& config, const Checkpoint& checkpoint,
                               std::string_view compute_type);
+
+// Adds each tensor by name: name, type, shape, number of bytes, and the hash of every 4 MiB of it. All bytes
+// are read, by one thread for each usable core, so one changed weight anywhere is another model: about 0.1 s
+// for each GB in the page cache, beside packing, which reads them again. (The alternatives: sampling lets
+// single changed weights through; a digest kept in a file beside path, size and time believes a clock.) Pages
+// that are read for this do not stay in the process.
+void add_tensors(HashBuilder& hash, const Checkpoint& checkpoint);
 
 }  // namespace tandem::engine

@@ -1,5 +1,9 @@
 #include "worker/engine/tensor/checkpoint.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -99,6 +103,14 @@ Result<void> Checkpoint::add_file(const std::filesystem::path& path) {
 const Checkpoint::Entry* Checkpoint::find(std::string_view name) const {
   const auto found = tensors_.find(name);
   return found == tensors_.end() ? nullptr : &found->second;
+}
+
+void Checkpoint::forget_pages(std::span<const std::byte> bytes) const {
+  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t begin = (first + page - 1) / page * page, end = (first + bytes.size()) / page * page;
+  // All tensors lie in read-only maps of files, where this loses nothing.
+  if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace tandem::engine

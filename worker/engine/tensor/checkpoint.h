@@ -34,6 +34,9 @@ class Checkpoint {
   // By name.
   const std::map<std::string, Entry, std::less<>>& tensors() const { return tensors_; }
   const std::filesystem::path& folder() const { return folder_; }
+  // Says that `bytes` of a tensor were read once and are not needed soon: their whole pages leave this
+  // process. They stay in the system's page cache, and whoever reads them again finds them there.
+  void forget_pages(std::span<const std::byte> bytes) const;
 
  private:
   Result<void> add_file(const std::filesystem::path& path);
