@@ -2,9 +2,9 @@
 //
 //   golden_check.py --requests | golden_answers DIR > answers.jsonl
 //
-// One JSON request on each line of stdin, one answer on each line of stdout. Kinds: logits, generate,
-// tokenize, decode, chat, sample, rope; lines of other kinds, and of models or templates that are not
-// supported, are passed over. A line that cannot be answered is told on stderr, and the next one is read.
+// One JSON request on each line of stdin, one answer on each line of stdout. Kinds: logits, generate, embed,
+// tokenize, decode, chat, sample, rope; lines of other kinds are passed over, and their number is told on
+// stderr. A line that cannot be answered is told there, too, the next one is read, and the exit status is 1.
 
 #include <algorithm>
 #include <cstdio>
@@ -18,10 +18,12 @@
 #include "shared/base/file.h"
 #include "shared/base/limits.h"
 #include "worker/engine/kernels/rope.h"
+#include "worker/engine/model/embedder.h"
 #include "worker/engine/model/model.h"
 #include "worker/engine/sampler/sampler.h"
 #include "worker/engine/tokenizer/chat_template.h"
 #include "worker/engine/tokenizer/tokenizer.h"
+#include "worker/engine/tokenizer/word_piece.h"
 
 namespace tandem::engine {
 namespace {
@@ -75,6 +77,7 @@ class Answerer {
     const std::string kind = request.at("kind");
     if (kind == "logits") return logits(request);
     if (kind == "generate") return generate(request);
+    if (kind == "embed") return embed(request);
     if (kind == "tokenize") return tokenize(request);
     if (kind == "decode") return decode(request);
     if (kind == "chat") return chat(request);
@@ -146,9 +149,31 @@ class Answerer {
     return Json{{"tokens", std::span(history).subspan(n_prompt)}};
   }
 
+  Result<std::optional<Json>> embed(const Json& request) {
+    TANDEM_ASSIGN(Embedder * found, embedder(request.at("model")));
+    const size_t n_asked = request.value("max_seq_length", found->n_tokens_max());
+    if (n_asked != found->n_tokens_max()) {
+      return fail(ErrorCode::kInvalid, "expected max_seq_length " + std::to_string(found->n_tokens_max()) +
+                                           " as the model has it, found " + std::to_string(n_asked));
+    }
+    const std::string text = request.at("text");
+    const EmbeddingSteps steps = found->explain(text);
+    // The pooler is no part of an embedding and is not computed.
+    return Json{{"ids", steps.tokens},
+                {"embedding", steps.embedding},
+                {"mean_pooled", steps.mean_pooled},
+                {"last_hidden_state", rows_of(steps.hidden, steps.tokens.size())}};
+  }
+
   Result<std::optional<Json>> tokenize(const Json& request) {
     const std::string name = request.at("tokenizer");
-    if (name.starts_with("bert")) return std::nullopt;
+    if (name.starts_with("bert")) {
+      if (!request.value("add_special_tokens", true) || !request.value("parse_special", true)) {
+        return fail(ErrorCode::kInvalid, "expected a text with its special tokens, found one without");
+      }
+      TANDEM_ASSIGN(const WordPieceTokenizer* bert, bert_tokenizer(name));
+      return Json{{"ids", bert->encode(request.at("text").get<std::string>())}};
+    }
     TANDEM_ASSIGN(const Tokenizer* found, tokenizer(name));
     const std::string text = request.at("text");
     const bool specials = request.value("parse_special", true);
@@ -156,9 +181,7 @@ class Answerer {
   }
 
   Result<std::optional<Json>> decode(const Json& request) {
-    const std::string name = request.at("tokenizer");
-    if (name.starts_with("bert")) return std::nullopt;
-    TANDEM_ASSIGN(const Tokenizer* found, tokenizer(name));
+    TANDEM_ASSIGN(const Tokenizer* found, tokenizer(request.at("tokenizer")));
     return Json{
         {"text", found->decode(request.at("ids").get<Tokens>(), request.value("skip_special", false))}};
   }
@@ -226,6 +249,14 @@ class Answerer {
     return &loaded;
   }
 
+  Result<Embedder*> embedder(const std::string& name) {
+    std::unique_ptr<Embedder>& loaded = embedders_[name];
+    if (loaded == nullptr) {
+      TANDEM_ASSIGN(loaded, Embedder::load(folder_ / "models" / name, {}));
+    }
+    return loaded.get();
+  }
+
   Result<Tokens> tokens_of(const Json& request, const LoadedModel& loaded) {
     Tokens tokens = request.at("ids").get<Tokens>();
     const ModelConfig& config = loaded.model->config();
@@ -252,6 +283,15 @@ class Answerer {
     return &tokenizers_.emplace(name, std::move(loaded)).first->second;
   }
 
+  // Likewise; "bert_tiny" lies with the tiny BERT.
+  Result<const WordPieceTokenizer*> bert_tokenizer(const std::string& name) {
+    if (const auto found = bert_tokenizers_.find(name); found != bert_tokenizers_.end())
+      return &found->second;
+    const Path folder = name == "bert_tiny" ? folder_ / "models/bert-tiny" : folder_ / "tokenizers" / name;
+    TANDEM_ASSIGN(WordPieceTokenizer loaded, WordPieceTokenizer::load(folder));
+    return &bert_tokenizers_.emplace(name, std::move(loaded)).first->second;
+  }
+
   static std::vector<std::span<const float>> rows_of(const std::vector<float>& values, size_t n_rows) {
     std::vector<std::span<const float>> rows;
     const size_t n_columns = values.size() / n_rows;
@@ -261,18 +301,20 @@ class Answerer {
 
   Path folder_;
   std::map<std::string, LoadedModel> models_;
+  std::map<std::string, std::unique_ptr<Embedder>> embedders_;
   std::map<std::string, Tokenizer> tokenizers_;
+  std::map<std::string, WordPieceTokenizer> bert_tokenizers_;
   Json templates_;
 };
 
-// One line in, at most one line out.
-Result<void> answer_line(Answerer& answerer, const std::string& line) try {
+// One line in, at most one line out. False when it was passed over.
+Result<bool> answer_line(Answerer& answerer, const std::string& line) try {
   const Json request = Json::parse(line);
   TANDEM_ASSIGN(std::optional<Json> answer, answerer.answer(request));
-  if (!answer) return {};
+  if (!answer) return false;
   (*answer)["case"] = request.at("case");
   std::cout << answer->dump(-1, ' ', true, Json::error_handler_t::replace) << '\n';
-  return {};
+  return true;
 } catch (const Json::exception& error) {
   return fail(ErrorCode::kInvalid, error.what());
 }
@@ -292,11 +334,20 @@ int main(int argc, char** argv) {
   }
   tandem::engine::Answerer answerer(argv[1]);
   std::string line;
+  size_t n_passed_over = 0, n_failed = 0;
   for (size_t n = 1; std::getline(std::cin, line); ++n) {
     if (line.empty()) continue;
-    if (const auto done = tandem::engine::answer_line(answerer, line); !done) {
-      std::cerr << "golden_answers: line " << n << ": " << done.error().text << '\n';
+    const auto answered = tandem::engine::answer_line(answerer, line);
+    if (!answered) {
+      std::cerr << "golden_answers: line " << n << ": " << answered.error().text << '\n';
+      ++n_failed;
+    } else if (!*answered) {
+      ++n_passed_over;
     }
   }
-  return std::cout.flush() ? 0 : 1;
+  if (n_passed_over > 0) {
+    std::cerr << "golden_answers: passed over " << n_passed_over << " lines of kinds it does not know\n";
+  }
+  if (n_failed > 0) std::cerr << "golden_answers: could not answer " << n_failed << " lines\n";
+  return std::cout.flush() && n_failed == 0 ? 0 : 1;
 }

@@ -11,9 +11,9 @@ namespace tandem::testing {
 namespace fs = std::filesystem;
 
 ModelCopy::ModelCopy(const std::string& name) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(kGoldenModels + name)) {
-    fs::copy_file(entry.path(), path() / entry.path().filename());
-    fs::permissions(path() / entry.path().filename(), fs::perms::owner_write, fs::perm_options::add);
+  fs::copy(kGoldenModels + name, path(), fs::copy_options::recursive);
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path())) {
+    fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
   }
 }
 

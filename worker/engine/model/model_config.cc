@@ -1,96 +1,20 @@
 #include "worker/engine/model/model_config.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "shared/base/file.h"
-#include "shared/base/limits.h"
+#include "worker/engine/model/json_file.h"
 
 namespace tandem::engine {
 namespace {
 
-using Json = nlohmann::json;
-
 // Far above any real model, and low enough that no product of two of them overflows.
 constexpr uint64_t kLayersMax = 4096, kHeadsMax = 4096, kHeadSizeMax = 4096, kWidthMax = 1u << 20,
                    kVocabMax = 1u << 24, kPositionsMax = 1u << 28;
-constexpr size_t kShownBytesMax = 200;
 constexpr size_t kEndTokensMax = 64;
 
-std::string shown(const Json& value) {
-  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (text.size() > kShownBytesMax) text = text.substr(0, kShownBytesMax) + "...";
-  return text;
-}
+using Json = JsonFile::Json;
 
-// Reads keys of one JSON file and keeps the first mistake.
-class Reader {
- public:
-  Reader(std::filesystem::path path, Json json) : path_(std::move(path)), json_(std::move(json)) {}
-
-  const Json* find(const char* key) const {
-    const auto found = json_.find(key);
-    return found == json_.end() || found->is_null() ? nullptr : &*found;
-  }
-  size_t number(const char* key, uint64_t min, uint64_t max) {
-    const Json* value = find(key);
-    if (value != nullptr && value->is_number_unsigned() && value->get<uint64_t>() >= min &&
-        value->get<uint64_t>() <= max) {
-      return value->get<uint64_t>();
-    }
-    mistake(key, "a whole number from " + std::to_string(min) + " to " + std::to_string(max), value);
-    return min;
-  }
-  size_t number_or(const char* key, uint64_t min, uint64_t max, size_t otherwise) {
-    return find(key) == nullptr ? otherwise : number(key, min, max);
-  }
-  double real(const Json* value, const char* key, double min, double max) {
-    if (value != nullptr && value->is_number() && value->get<double>() >= min &&
-        value->get<double>() <= max) {
-      return value->get<double>();
-    }
-    mistake(key, "a number from " + Json(min).dump() + " to " + Json(max).dump(), value);
-    return min;
-  }
-  bool flag_or(const char* key, bool otherwise) {
-    const Json* value = find(key);
-    if (value == nullptr) return otherwise;
-    if (value->is_boolean()) return value->get<bool>();
-    mistake(key, "true or false", value);
-    return otherwise;
-  }
-  void mistake(const char* key, const std::string& expected, const Json* found) {
-    note(ErrorCode::kCorrupt, "expected '" + std::string(key) + "' to be " + expected + ", found " +
-                                  (found == nullptr ? "nothing" : shown(*found)));
-  }
-  void note(ErrorCode code, const std::string& text) {
-    if (mistake_.text.empty()) mistake_ = {code, path_.string() + ": " + text};
-  }
-  Result<void> done() const {
-    if (!mistake_.text.empty()) return fail(mistake_);
-    return {};
-  }
-
- private:
-  std::filesystem::path path_;
-  Json json_;
-  Error mistake_;
-};
-
-Result<Reader> read_json_object(const std::filesystem::path& path) {
-  TANDEM_ASSIGN(const std::string text, read_file(path, limits::kConfigBytesMax));
-  try {
-    Json json = Json::parse(text);
-    if (!json.is_object()) {
-      return fail(ErrorCode::kCorrupt, path.string() + ": expected a JSON object, found " + shown(json));
-    }
-    return Reader(path, std::move(json));
-  } catch (const Json::exception& error) {
-    return fail(ErrorCode::kCorrupt, path.string() + ": expected JSON, found an error: " + error.what());
-  }
-}
-
-void read_architecture(Reader& reader, std::span<const std::string_view> supported, ModelConfig& config) {
+void read_architecture(JsonFile& reader, std::span<const std::string_view> supported, ModelConfig& config) {
   std::string all;
   for (const std::string_view name : supported) all += (all.empty() ? "" : " or ") + std::string(name);
   const Json* names = reader.find("architectures");
@@ -101,14 +25,15 @@ void read_architecture(Reader& reader, std::span<const std::string_view> support
   for (const std::string_view name : supported) {
     if (name == config.architecture) return;
   }
-  reader.note(ErrorCode::kUnsupported, "expected architecture " + all + ", found " + shown(names->front()));
+  reader.note(ErrorCode::kUnsupported,
+              "expected architecture " + all + ", found " + JsonFile::shown(names->front()));
 }
 
 // What would change the computation in a way that nobody here has written.
-void refuse_unsupported(Reader& reader) {
+void refuse_unsupported(JsonFile& reader) {
   const auto refuse = [&](const char* key, const char* supported, const Json& found) {
-    reader.note(ErrorCode::kUnsupported,
-                "'" + std::string(key) + "': supported is " + supported + ", found " + shown(found));
+    reader.note(ErrorCode::kUnsupported, "'" + std::string(key) + "': supported is " + supported +
+                                             ", found " + JsonFile::shown(found));
   };
   const Json* activation = reader.find("hidden_act");
   if (activation == nullptr) {
@@ -130,7 +55,7 @@ void refuse_unsupported(Reader& reader) {
   if (const Json* scheme = reader.find("quantization_config")) refuse("quantization_config", "none", *scheme);
 }
 
-void read_shape(Reader& reader, ModelConfig& config) {
+void read_shape(JsonFile& reader, ModelConfig& config) {
   config.n_layers = reader.number("num_hidden_layers", 1, kLayersMax);
   config.d_model = reader.number("hidden_size", 1, kWidthMax);
   config.n_heads = reader.number("num_attention_heads", 1, kHeadsMax);
@@ -171,7 +96,7 @@ void read_shape(Reader& reader, ModelConfig& config) {
 }
 
 // One id or a list of ids; nothing when the key is not there.
-std::vector<TokenId> read_end_tokens(Reader& reader, size_t n_vocab) {
+std::vector<TokenId> read_end_tokens(JsonFile& reader, size_t n_vocab) {
   std::vector<TokenId> tokens;
   const Json* value = reader.find("eos_token_id");
   if (value == nullptr) return tokens;
@@ -192,7 +117,7 @@ std::vector<TokenId> read_end_tokens(Reader& reader, size_t n_vocab) {
 Result<ModelConfig> read_model_config(const std::filesystem::path& folder,
                                       std::span<const std::string_view> supported) {
   ModelConfig config;
-  TANDEM_ASSIGN(Reader reader, read_json_object(folder / "config.json"));
+  TANDEM_ASSIGN(JsonFile reader, JsonFile::open(folder / "config.json"));
   read_architecture(reader, supported, config);
   TANDEM_TRY(reader.done());  // of another architecture, nothing else in here needs to make sense
   refuse_unsupported(reader);
@@ -203,7 +128,7 @@ Result<ModelConfig> read_model_config(const std::filesystem::path& folder,
   const std::filesystem::path generation_path = folder / "generation_config.json";
   std::error_code ignored;
   if (!std::filesystem::exists(generation_path, ignored)) return config;
-  TANDEM_ASSIGN(Reader generation, read_json_object(generation_path));
+  TANDEM_ASSIGN(JsonFile generation, JsonFile::open(generation_path));
   const std::vector<TokenId> end_tokens = read_end_tokens(generation, config.n_vocab);
   TANDEM_TRY(generation.done());
   if (!end_tokens.empty()) config.end_tokens = end_tokens;

@@ -58,10 +58,8 @@ bool is_surely_nfc(std::string_view text) {
   return true;
 }
 
-std::string to_nfc(std::string_view text) {
-  // utf8proc_map() would do all of this, but it sorts runs of combining marks by swapping neighbours, and a
-  // text of nothing but marks would keep it busy for days. So the decomposition and the sort are ours.
-  std::vector<utf8proc_int32_t> characters;
+std::vector<int32_t> characters_of(std::string_view text) {
+  std::vector<int32_t> characters;
   characters.reserve(text.size() + 8);
   const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   const auto* const end = at + text.size();
@@ -70,28 +68,41 @@ std::string to_nfc(std::string_view text) {
     const utf8proc_ssize_t n_bytes = utf8proc_iterate(at, end - at, &character);
     TANDEM_ASSERT(n_bytes > 0, "the text is valid UTF-8");
     at += n_bytes;
+    characters.push_back(character);
+  }
+  return characters;
+}
+
+// utf8proc_map() would do all of this, but it sorts runs of combining marks by swapping neighbours, and a
+// text of nothing but marks would keep it busy for days. So the decomposition and the sort are ours.
+std::vector<int32_t> to_nfd(const std::vector<int32_t>& characters) {
+  std::vector<int32_t> out;
+  out.reserve(characters.size() + 8);
+  for (const int32_t character : characters) {
     utf8proc_int32_t parts[8];
     int boundary = 0;
     const utf8proc_ssize_t n_parts = utf8proc_decompose_char(
         character, parts, 8, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE), &boundary);
     TANDEM_ASSERT(n_parts >= 0 && n_parts <= 8, "no character decomposes canonically into more than four");
-    characters.insert(characters.end(), parts, parts + n_parts);
+    out.insert(out.end(), parts, parts + n_parts);
   }
 
-  const auto combining_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
-  for (auto run = characters.begin(); run != characters.end();) {
+  const auto combining_class = [](int32_t c) { return utf8proc_get_property(c)->combining_class; };
+  for (auto run = out.begin(); run != out.end();) {
     if (combining_class(*run) == 0) {
       ++run;
       continue;
     }
-    const auto run_end =
-        std::find_if(run, characters.end(), [&](utf8proc_int32_t c) { return combining_class(c) == 0; });
-    std::stable_sort(run, run_end, [&](utf8proc_int32_t a, utf8proc_int32_t b) {
-      return combining_class(a) < combining_class(b);
-    });
+    const auto run_end = std::find_if(run, out.end(), [&](int32_t c) { return combining_class(c) == 0; });
+    std::stable_sort(run, run_end,
+                     [&](int32_t a, int32_t b) { return combining_class(a) < combining_class(b); });
     run = run_end;
   }
+  return out;
+}
 
+std::string to_nfc(std::string_view text) {
+  std::vector<int32_t> characters = to_nfd(characters_of(text));
   const auto n_characters = static_cast<utf8proc_ssize_t>(characters.size());
   characters.push_back(0);  // utf8proc_reencode() ends its output with a zero byte
   const utf8proc_ssize_t n_bytes = utf8proc_reencode(
