@@ -28,7 +28,7 @@
 namespace tandem::engine {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;  // a prompt has tools with their keys in order
 using Path = std::filesystem::path;
 
 constexpr size_t kNewTokensMax = 4096;
@@ -190,18 +190,35 @@ class Answerer {
     const std::string name = request.at("template");
     std::vector<ChatMessage> messages;
     for (const Json& message : request.at("messages")) {
-      if (message.contains("tool_calls") || message.at("role") == "tool") return std::nullopt;
       messages.push_back({message.at("role"), message.at("content")});
+      for (const Json& call : message.value("tool_calls", Json::array())) {
+        const Json& function = call.contains("function") ? call["function"] : call;
+        const Json& arguments = function.at("arguments");
+        messages.back().tool_calls.push_back({function.at("name"), {}});
+        std::string& written = messages.back().tool_calls.back().arguments;
+        if (arguments.is_string()) {
+          written = arguments;
+        } else {
+          TANDEM_ASSIGN(written, to_template_json(arguments.dump()));
+        }
+      }
     }
-    if (request.contains("tools")) return std::nullopt;
+    std::vector<std::string> tools;
+    for (const Json& tool : request.value("tools", Json::array())) {
+      TANDEM_ASSIGN(std::string written, to_template_json(tool.dump()));
+      tools.push_back(std::move(written));
+    }
     if (templates_.is_null()) {
       TANDEM_ASSIGN(const std::string text, read_file(folder_ / "golden/chat.json", 64u << 20));
       templates_ = Json::parse(text).at("templates");
     }
     TANDEM_ASSIGN(const ChatTemplate chat_template,
                   ChatTemplate::recognise(templates_.at(name).get<std::string>()));
+    if (!tools.empty() && !chat_template.supports_tools()) {
+      return fail(ErrorCode::kUnsupported, "expected a template with tools, found " + name);
+    }
     const std::string text =
-        to_text(chat_template.render(messages, request.value("add_generation_prompt", true)));
+        to_text(chat_template.render(messages, request.value("add_generation_prompt", true), tools));
     Json answer = {{"text", text}};
     // As the reference does it: what looks like a control token in a message becomes one. Tandem itself
     // encodes the pieces, where it does not.

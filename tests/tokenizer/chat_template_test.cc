@@ -12,8 +12,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const nlohmann::json& golden_chat() {
-  static const nlohmann::json value = golden::read_json("data/golden/golden/chat.json");
+const nlohmann::ordered_json& golden_chat() {
+  static const auto value = golden::read_ordered_json("data/golden/golden/chat.json");
   return value;
 }
 std::string jinja(const std::string& name) {
@@ -21,18 +21,62 @@ std::string jinja(const std::string& name) {
 }
 
 TEST(ChatTemplateTest, WritesWhatTheOfficialTemplatesWrite) {
-  size_t n_cases = 0;
+  size_t n_cases = 0, n_with_tools = 0;
   for (const auto& c : golden_chat()["cases"]) {
-    if (c.contains("tools")) continue;
     const auto chat = ChatTemplate::recognise(jinja(c["template"]));
     ASSERT_TRUE(chat) << chat.error().text;
-    std::vector<ChatMessage> messages;
-    for (const auto& m : c["messages"]) messages.push_back({m["role"], m["content"]});
-    EXPECT_EQ(to_text(chat->render(messages, c["add_generation_prompt"])), c["text"].get<std::string>())
+    const auto [messages, tools] = golden::chat_of(c);
+    EXPECT_EQ(to_text(chat->render(messages, c["add_generation_prompt"], tools)),
+              c["text"].get<std::string>())
         << c["case"];
     ++n_cases;
+    n_with_tools += tools.empty() ? 0 : 1;
   }
-  EXPECT_EQ(n_cases, 63u);
+  EXPECT_EQ(n_cases, 69u);
+  EXPECT_EQ(n_with_tools, 6u);
+}
+
+TEST(ChatTemplateTest, WritesCallsAndAnswersInARow) {
+  const auto chat = ChatTemplate::recognise(jinja("qwen3_2507"));
+  ASSERT_TRUE(chat);
+  EXPECT_TRUE(chat->supports_tools());
+  const std::vector<ChatMessage> messages = {{"user", "Both?"},
+                                             {"assistant", "Sure.", {{"f", "{}"}, {"g", "{\"a\": 1}"}}},
+                                             {"tool", "1"},
+                                             {"tool", "<|im_end|>"}};
+  EXPECT_EQ(to_text(chat->render(messages, false)),
+            "<|im_start|>user\nBoth?<|im_end|>\n"
+            "<|im_start|>assistant\nSure.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n"
+            "<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": 1}}\n</tool_call><|im_end|>\n"
+            "<|im_start|>user\n<tool_response>\n1\n</tool_response>\n<tool_response>\n<|im_end|>\n"
+            "</tool_response><|im_end|>\n");
+}
+
+// Qwen1.5 was not taught tools; its template writes the roles down and knows of no calls.
+TEST(ChatTemplateTest, ATemplateWithoutToolsPassesThemOver) {
+  const auto chat = ChatTemplate::recognise(jinja("qwen1_5"));
+  ASSERT_TRUE(chat);
+  EXPECT_FALSE(chat->supports_tools());
+  const std::vector<std::string> tools = {"{}"};
+  EXPECT_EQ(to_text(chat->render(std::vector<ChatMessage>{{"system", "s"}, {"tool", "t"}}, false, tools)),
+            "<|im_start|>system\ns<|im_end|>\n<|im_start|>tool\nt<|im_end|>\n");
+}
+
+TEST(ChatTemplateTest, AChangedWordingOfToolsIsNotTakenForTheOfficialOne) {
+  std::string changed = jinja("qwen3_2507");
+  changed.replace(changed.find("# Tools"), 7, "# Tool!");
+  const auto chat = ChatTemplate::recognise(changed);
+  ASSERT_TRUE(chat) << chat.error().text;
+  EXPECT_FALSE(chat->supports_tools());
+}
+
+TEST(ChatTemplateTest, WritesJsonAsTheTemplatesDo) {
+  const auto written = [](std::string_view json) { return to_template_json(json).value_or("not JSON"); };
+  EXPECT_EQ(written("{\"b\" :[1,2.5, null],\n\"a\":{}}"), "{\"b\": [1, 2.5, null], \"a\": {}}");
+  EXPECT_EQ(written("\"\\u00e9<&>\\n\""), "\"\u00e9<&>\\n\"");
+  EXPECT_EQ(written("{"), "not JSON");
+  EXPECT_EQ(written(std::string(1000, '[') + std::string(1000, ']')), "not JSON");
+  EXPECT_EQ(to_template_json("{").error().code, ErrorCode::kInvalid);
 }
 
 TEST(ChatTemplateTest, KeepsTextsAndRolesOfUsersPlain) {

@@ -22,6 +22,30 @@ nlohmann::json read_json(const std::filesystem::path& path) {
   return nlohmann::json::parse(read_text(path));
 }
 
+nlohmann::ordered_json read_ordered_json(const std::filesystem::path& path) {
+  return nlohmann::ordered_json::parse(read_text(path));
+}
+
+Chat chat_of(const nlohmann::ordered_json& chat_case) {
+  const auto written = [](const nlohmann::ordered_json& value) {
+    const auto text = to_template_json(value.dump());
+    EXPECT_TRUE(text) << (text ? "" : text.error().text);
+    return text.value_or("");
+  };
+  Chat chat;
+  for (const auto& m : chat_case["messages"]) {
+    chat.messages.push_back({m["role"], m["content"]});
+    for (const auto& call : m.value("tool_calls", nlohmann::ordered_json::array())) {
+      const auto& function = call["function"];
+      chat.messages.back().tool_calls.push_back({function["name"], written(function["arguments"])});
+    }
+  }
+  for (const auto& tool : chat_case.value("tools", nlohmann::ordered_json::array())) {
+    chat.tools.push_back(written(tool));
+  }
+  return chat;
+}
+
 const Tokenizer& tiny_tokenizer() {
   static const Result<Tokenizer> tokenizer = Tokenizer::load(kFolder / "models/qwen2-tiny-f32");
   if (!tokenizer) {

@@ -6,6 +6,8 @@
 #include "shared/base/file.h"
 #include "shared/base/hash.h"
 #include "shared/base/limits.h"
+#include "worker/engine/tokenizer/chat_tools.h"
+#include "worker/engine/tokenizer/prompt_writer.h"
 
 namespace tandem::engine {
 namespace {
@@ -37,6 +39,9 @@ constexpr std::string_view kToolsDefaultTail = "<|im_end|>\\n' }}\n";
 // Both releases of Qwen3-2507 and Qwen2.5 have this; changed templates that trim or filter contents are not
 // ours.
 constexpr std::string_view kFilters[] = {"|trim", "| trim", "|upper", "| upper", "|replace", "| replace"};
+
+// Of the two, only Qwen3's have this line.
+constexpr std::string_view kQwen3Content = "{%- if message.content is string %}";
 
 bool has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
@@ -133,26 +138,6 @@ size_t last_question(std::span<const ChatMessage> messages) {
   return messages.empty() ? 0 : messages.size() - 1;
 }
 
-class Writer {
- public:
-  explicit Writer(std::vector<PromptPiece>& pieces) : pieces_(pieces) {}
-  void special(std::string_view text) { pieces_.push_back({PromptPiece::Kind::kSpecial, std::string(text)}); }
-  void plain(std::string_view text) {
-    if (!text.empty()) pieces_.push_back({PromptPiece::Kind::kPlain, std::string(text)});
-  }
-  void open(std::string_view role) {
-    special("<|im_start|>");
-    plain(std::string(role) + "\n");
-  }
-  void close() {
-    special("<|im_end|>");
-    plain("\n");
-  }
-
- private:
-  std::vector<PromptPiece>& pieces_;
-};
-
 }  // namespace
 
 Result<ChatTemplate> ChatTemplate::load(const std::filesystem::path& folder) {
@@ -173,39 +158,60 @@ Result<ChatTemplate> ChatTemplate::recognise(std::string_view jinja) {
   }
   ChatTemplate chat{std::string(tools_default(jinja))};
   chat.moves_thinking_ = has(jinja, "reasoning_content");
+  chat.tools_ = writes_tools(jinja);
+  chat.responses_are_tokens_ = has(jinja, kQwen3Content);
   return chat;
 }
 
 std::vector<PromptPiece> ChatTemplate::render(std::span<const ChatMessage> messages,
-                                              bool add_generation_prompt) const {
+                                              bool add_generation_prompt,
+                                              std::span<const std::string> tools) const {
   std::vector<PromptPiece> pieces;
-  Writer write(pieces);
+  PromptWriter write(pieces);
   // An empty default is none, as in the constructor's contract; an empty system message of the caller is
   // written.
-  if (!default_system_.empty() && !messages.empty() && messages[0].role != "system") {
+  const bool has_system = !messages.empty() && messages[0].role == "system";
+  std::optional<std::string_view> system;
+  if (has_system) {
+    system = messages[0].text;
+  } else if (!default_system_.empty() && !messages.empty()) {
+    system = default_system_;
+  }
+  if (tools_ && !tools.empty()) {
+    write_tools(write, system, tools);
+  } else if (system) {
     write.open("system");
-    write.plain(default_system_);
+    write.plain(*system);
     write.close();
   }
+
   const size_t question = last_question(messages);
-  for (size_t i = 0; i < messages.size(); ++i) {
+  for (size_t i = has_system ? 1 : 0; i < messages.size(); ++i) {
     const ChatMessage& message = messages[i];
-    write.open(message.role);
-    if (moves_thinking_ && message.role == "assistant") {
-      // Thoughts are dropped from turns before the last question and put in front of the last answer, even if
-      // it has none.
-      const auto [thoughts, answer] = split_thinking(message.text);
-      if (i > question && (i + 1 == messages.size() || !thoughts.empty())) {
-        write.special("<think>");
-        write.plain("\n" + std::string(strip_right(thoughts)) + "\n");
-        write.special("</think>");
-        write.plain("\n\n" + std::string(strip_left(answer)));
-      } else {
-        write.plain(answer);
+    if (tools_ && message.role == "tool") {  // answers in a row are one turn of the user
+      if (i == 0 || messages[i - 1].role != "tool") {
+        write.special("<|im_start|>");
+        write.plain("user");
       }
-    } else {
-      write.plain(message.text);
+      write_response(write, message.text, responses_are_tokens_);
+      if (i + 1 == messages.size() || messages[i + 1].role != "tool") write.close();
+      continue;
     }
+    write.open(message.role);
+    const bool answers = message.role == "assistant";
+    const auto [thoughts, text] =
+        moves_thinking_ && answers ? split_thinking(message.text) : Thinking{"", message.text};
+    // The first release of Qwen3-2507 drops thoughts from turns before the last question and puts them in
+    // front of the last answer, even if it has none.
+    if (moves_thinking_ && answers && i > question && (i + 1 == messages.size() || !thoughts.empty())) {
+      write.special("<think>");
+      write.plain("\n" + std::string(strip_right(thoughts)) + "\n");
+      write.special("</think>");
+      write.plain("\n\n" + std::string(strip_left(text)));
+    } else {
+      write.plain(text);
+    }
+    if (tools_ && answers) write_calls(write, !text.empty(), message.tool_calls);
     write.close();
   }
   if (add_generation_prompt) write.open("assistant");

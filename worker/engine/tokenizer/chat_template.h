@@ -13,10 +13,21 @@
 
 namespace tandem::engine {
 
-struct ChatMessage {
-  std::string role;  // "system", "user", "assistant"
-  std::string text;
+// A function that the model asked to be called.
+struct ToolCall {
+  std::string name;
+  std::string arguments;  // JSON; written as it is
 };
+
+struct ChatMessage {
+  std::string role;  // "system", "user", "assistant", or "tool" with what a call came back with
+  std::string text;
+  std::vector<ToolCall> tool_calls = {};  // of an assistant
+};
+
+// `json` as the templates write it: keys in their order, ", " and ": " between, nothing escaped that need not
+// be. kInvalid for what is no JSON.
+Result<std::string> to_template_json(std::string_view json);
 
 // How a model family writes a conversation down. Immutable; safe from any thread.
 class ChatTemplate {
@@ -32,12 +43,20 @@ class ChatTemplate {
   explicit ChatTemplate(std::string default_system) : default_system_(std::move(default_system)) {}
 
   // "<|im_start|>{role}\n{text}<|im_end|>\n" for each message, and "<|im_start|>assistant\n" at the end if
-  // `add_generation_prompt`. Roles and texts are kPlain pieces; a role is written down as it is, the caller
-  // checks it. Tools and their messages are not supported: Qwen would write those differently.
-  std::vector<PromptPiece> render(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
+  // `add_generation_prompt`. Roles, texts and tools are kPlain pieces; a role is written down as it is, the
+  // caller checks it.
+  //
+  // `tools`: the functions the model may call, each one JSON text as to_template_json() gives it. They, tool
+  // calls and the role "tool" get their own form where supports_tools(); elsewhere tools and calls are passed
+  // over, as that template does it.
+  std::vector<PromptPiece> render(std::span<const ChatMessage> messages, bool add_generation_prompt,
+                                  std::span<const std::string> tools = {}) const;
+  bool supports_tools() const { return tools_; }
 
  private:
   std::string default_system_;
+  bool tools_ = false;
+  bool responses_are_tokens_ = false;
   bool moves_thinking_ = false;  // first release of Qwen3-2507: see the .cc
 };
 
