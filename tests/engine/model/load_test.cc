@@ -159,7 +159,7 @@ TEST(LoadModelTest, SaysWhichFileIsMissingOrNoJson) {
 
   const ModelCopy no_weights("qwen2-tiny-f32");
   no_weights.remove(kFile);
-  expect_error(no_weights.load_error(), ErrorCode::kNotFound, kFile, kIndex, "found neither");
+  expect_error(no_weights.load_error(), ErrorCode::kNotFound, kFile, kIndex, "found none");
 }
 
 TEST(LoadModelTest, SaysWhatIsWrongWithATensor) {

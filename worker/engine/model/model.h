@@ -63,6 +63,7 @@ struct ModelOptions {
 // a pool of n_threads inside).
 class Model {
  public:
+  // `folder` may also be a .gguf file, or a folder with one and no safetensors.
   // kNotFound, kCorrupt (a truncated or inconsistent file: says which tensor, shape, type was expected and
   // found), kUnsupported (another architecture: says which are supported), each with the path.
   static Result<std::unique_ptr<Model>> load(const std::filesystem::path& folder,

@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "worker/engine/model/gguf_config.h"
 #include "worker/engine/model/json_file.h"
+#include "worker/engine/tensor/gguf.h"
 
 namespace tandem::engine {
 namespace {
@@ -116,6 +118,8 @@ std::vector<TokenId> read_end_tokens(JsonFile& reader, size_t n_vocab) {
 
 Result<ModelConfig> read_model_config(const std::filesystem::path& folder,
                                       std::span<const std::string_view> supported) {
+  TANDEM_ASSIGN(const auto gguf, gguf_file_of(folder));
+  if (gguf) return read_gguf_config(*gguf, supported);
   ModelConfig config;
   TANDEM_ASSIGN(JsonFile reader, JsonFile::open(folder / "config.json"));
   read_architecture(reader, supported, config);

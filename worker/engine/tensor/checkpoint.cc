@@ -7,6 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "worker/engine/tensor/gguf.h"
+#include "worker/engine/tensor/gguf_names.h"
+#include "worker/engine/tensor/safetensors.h"
+
 namespace tandem::engine {
 namespace {
 
@@ -48,7 +52,12 @@ Result<WeightMap> read_index(const std::filesystem::path& path) {
 
 Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
   Checkpoint checkpoint;
-  checkpoint.folder_ = folder;
+  TANDEM_ASSIGN(const auto gguf, gguf_file_of(folder));
+  checkpoint.folder_ = gguf.value_or(folder);
+  if (gguf) {
+    TANDEM_TRY(checkpoint.add_gguf(*gguf));
+    return checkpoint;
+  }
   std::error_code ignored;
   if (std::filesystem::exists(folder / kSingleFile, ignored)) {
     TANDEM_TRY(checkpoint.add_file(folder / kSingleFile));
@@ -56,8 +65,8 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
   }
   const std::filesystem::path index = folder / kIndexFile;
   if (!std::filesystem::exists(index, ignored)) {
-    return fail(ErrorCode::kNotFound,
-                folder.string() + ": expected " + kSingleFile + " or " + kIndexFile + ", found neither");
+    return fail(ErrorCode::kNotFound, folder.string() + ": expected " + kSingleFile + ", " + kIndexFile +
+                                          " or a .gguf file, found none");
   }
   TANDEM_ASSIGN(const WeightMap map, read_index(index));
   std::set<std::string> files;
@@ -83,18 +92,35 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
   return checkpoint;
 }
 
-Result<void> Checkpoint::add_file(const std::filesystem::path& path) {
+Result<const MappedFile*> Checkpoint::map(const std::filesystem::path& path) {
   TANDEM_ASSIGN(MappedFile mapped, MappedFile::open(path));
   files_.push_back(std::make_unique<MappedFile>(std::move(mapped)));
-  const MappedFile& file = *files_.back();
-  auto tensors = parse_safetensors(file.bytes());
+  return files_.back().get();
+}
+
+Result<void> Checkpoint::add_file(const std::filesystem::path& path) {
+  TANDEM_ASSIGN(const MappedFile* file, map(path));
+  auto tensors = parse_safetensors(file->bytes());
   if (!tensors) return fail_in(path.string(), tensors.error());
-  for (StoredTensor& tensor : *tensors) {
+  return add(*std::move(tensors), *file);
+}
+
+Result<void> Checkpoint::add_gguf(const std::filesystem::path& path) {
+  TANDEM_ASSIGN(const MappedFile* file, map(path));
+  auto gguf = parse_gguf(file->bytes());
+  if (!gguf) return fail_in(path.string(), gguf.error());
+  for (StoredTensor& tensor : gguf->tensors) tensor.name = hugging_face_name(tensor.name);
+  return add(std::move(gguf->tensors), *file);
+}
+
+Result<void> Checkpoint::add(std::vector<StoredTensor> tensors, const MappedFile& file) {
+  for (StoredTensor& tensor : tensors) {
     const std::string name = tensor.name;
     const auto [at, is_new] = tensors_.emplace(name, Entry{std::move(tensor), &file.path()});
     if (!is_new) {
-      return fail(ErrorCode::kCorrupt, path.string() + ": expected tensor '" + name + "' once, found it in " +
-                                           at->second.file->filename().string() + ", too");
+      return fail(ErrorCode::kCorrupt, file.path().string() + ": expected tensor '" + name +
+                                           "' once, found it in " + at->second.file->filename().string() +
+                                           ", too");
     }
   }
   return {};

@@ -19,12 +19,41 @@ uint16_t load_u16(const std::byte* stored, size_t i) {
   return bits;
 }
 
+constexpr size_t kBlock = 32;
+
+void widen_q8_0(const std::byte* stored, std::span<float> out) {
+  for (size_t at = 0; at < out.size(); at += kBlock, stored += 2 + kBlock) {
+    const float scale = widen_f16(load_u16(stored, 0));
+    for (size_t i = 0; i < kBlock; ++i) {
+      out[at + i] = static_cast<float>(static_cast<int8_t>(stored[2 + i])) * scale;
+    }
+  }
+}
+
+void widen_q4_0(const std::byte* stored, std::span<float> out) {
+  constexpr size_t kHalf = kBlock / 2;
+  for (size_t at = 0; at < out.size(); at += kBlock, stored += 2 + kHalf) {
+    const float scale = widen_f16(load_u16(stored, 0));
+    for (size_t i = 0; i < kHalf; ++i) {
+      const int pair = std::to_integer<int>(stored[2 + i]);
+      out[at + i] = static_cast<float>((pair & 15) - 8) * scale;
+      out[at + kHalf + i] = static_cast<float>((pair >> 4) - 8) * scale;
+    }
+  }
+}
+
 }  // namespace
+
+size_t block_elements(ElementType type) {
+  return type == ElementType::kQ8_0 || type == ElementType::kQ4_0 ? kBlock : 1;
+}
 
 ElementType element_type_from(std::string_view name) {
   if (name == "F32") return ElementType::kF32;
   if (name == "F16") return ElementType::kF16;
   if (name == "BF16") return ElementType::kBf16;
+  if (name == "Q8_0") return ElementType::kQ8_0;
+  if (name == "Q4_0") return ElementType::kQ4_0;
   return ElementType::kOther;
 }
 
@@ -77,6 +106,10 @@ void widen(ElementType type, const std::byte* stored, std::span<float> out) {
     case ElementType::kBf16:
       for (size_t i = 0; i < out.size(); ++i) out[i] = widen_bf16(load_u16(stored, i));
       return;
+    case ElementType::kQ8_0:
+    case ElementType::kQ4_0:
+      TANDEM_ASSERT(out.size() % kBlock == 0, "whole blocks are widened");
+      return type == ElementType::kQ8_0 ? widen_q8_0(stored, out) : widen_q4_0(stored, out);
     case ElementType::kOther:
       break;
   }

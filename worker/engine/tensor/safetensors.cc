@@ -99,6 +99,10 @@ Result<StoredTensor> parse_tensor(const std::string& name, const Json& entry,
                    (type == entry.end() ? "nothing" : shown(*type)));
   }
   tensor.type = type->get<std::string>();
+  if (element_bytes(tensor.type) == 0 && element_type_from(tensor.type) != ElementType::kOther) {
+    return corrupt("tensor " + in_quotes(name) + ": expected a type that safetensors have, found " +
+                   tensor.type);
+  }
   TANDEM_ASSIGN(tensor.shape, parse_numbers(entry, "shape", name, kDimensionsMax));
   TANDEM_ASSIGN(const std::vector<uint64_t> offsets, parse_numbers(entry, "data_offsets", name, 2));
 
@@ -145,12 +149,6 @@ Result<void> check_side_by_side(std::span<const StoredTensor> tensors, std::span
 }
 
 }  // namespace
-
-std::string to_string(std::span<const uint64_t> shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + "]";
-}
 
 Result<std::vector<StoredTensor>> parse_safetensors(std::span<const std::byte> file) {
   uint64_t n_header = 0;

@@ -9,25 +9,13 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "shared/base/result.h"
+#include "worker/engine/tensor/stored_tensor.h"
 
 namespace tandem::engine {
-
-// One tensor of a file. `bytes` points into the file's memory.
-struct StoredTensor {
-  std::string name;
-  std::string type;  // as spelled in the file: "F32", "BF16", "I64", ...
-  std::vector<uint64_t> shape;
-  std::span<const std::byte> bytes;
-};
-
-// "[2, 3]"
-std::string to_string(std::span<const uint64_t> shape);
 
 // All tensors of `file`, in the order of their bytes. kCorrupt, naming the tensor, what was expected and what
 // was found: a file that ends early, a header longer than it may be or than the file, broken JSON, a name

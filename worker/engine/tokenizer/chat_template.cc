@@ -6,6 +6,7 @@
 #include "shared/base/file.h"
 #include "shared/base/hash.h"
 #include "shared/base/limits.h"
+#include "worker/engine/tensor/gguf.h"
 #include "worker/engine/tokenizer/chat_tools.h"
 #include "worker/engine/tokenizer/prompt_writer.h"
 
@@ -83,11 +84,28 @@ std::string_view tools_default(std::string_view jinja) {
   return "";
 }
 
+// Nothing where there is no GGUF file, or none with a template.
+Result<std::string> template_of_gguf(const std::filesystem::path& path) {
+  TANDEM_ASSIGN(const auto gguf, gguf_file_of(path));
+  if (!gguf) return std::string();
+  TANDEM_ASSIGN(const MappedFile file, MappedFile::open(*gguf));
+  const auto parsed = parse_gguf(file.bytes());
+  if (!parsed) return fail_in(gguf->string(), parsed.error());
+  const GgufValue* value = parsed->find("tokenizer.chat_template");
+  if (value == nullptr) return std::string();
+  if (const auto text = value->text()) return std::string(*text);
+  return fail(ErrorCode::kCorrupt,
+              gguf->string() + ": 'tokenizer.chat_template': expected a text, found " + value->shown());
+}
+
 Result<std::string> template_of(const std::filesystem::path& folder) try {
   if (auto jinja = read_file(folder / "chat_template.jinja", limits::kConfigBytesMax)) return jinja;
   const auto text = read_file(folder / "tokenizer_config.json", limits::kConfigBytesMax * 16);
   if (!text) {
-    if (text.error().code == ErrorCode::kNotFound) return std::string();
+    std::error_code ignored;
+    if (text.error().code == ErrorCode::kNotFound || !std::filesystem::is_directory(folder, ignored)) {
+      return template_of_gguf(folder);
+    }
     return fail(text.error());
   }
   const json config = json::parse(*text);

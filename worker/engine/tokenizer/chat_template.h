@@ -33,9 +33,9 @@ Result<std::string> to_template_json(std::string_view json);
 class ChatTemplate {
  public:
   // Tells the family from the chat_template in `folder`/tokenizer_config.json (or chat_template.jinja, where
-  // newer folders keep it) by recognising the known official ones: Qwen1.5/Qwen2/Qwen2.5 (a default system
-  // message when messages[0] is none) and Qwen3-2507 (none). kUnsupported for a template it does not know;
-  // without any template, Qwen1.5's.
+  // newer folders keep it; or in a GGUF file's tokenizer.chat_template) by recognising the known official
+  // ones: Qwen1.5/Qwen2/Qwen2.5 (a default system message when messages[0] is none) and Qwen3-2507 (none).
+  // kUnsupported for a template it does not know; without any template, Qwen1.5's.
   static Result<ChatTemplate> load(const std::filesystem::path& folder);
   // The same from the text of a template.
   static Result<ChatTemplate> recognise(std::string_view jinja);

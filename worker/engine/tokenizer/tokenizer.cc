@@ -13,6 +13,7 @@
 #include "worker/engine/tokenizer/bpe.h"
 #include "worker/engine/tokenizer/nfc.h"
 #include "worker/engine/tokenizer/splitter.h"
+#include "worker/engine/tokenizer/tokenizer_gguf.h"
 #include "worker/engine/tokenizer/tokenizer_json.h"
 
 namespace tandem::engine {
@@ -105,10 +106,26 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Result<Tokenizer> Tokenizer::load(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "tokenizer.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    TANDEM_ASSIGN(const auto gguf, gguf_file_of(folder));
+    if (gguf) return load_gguf(*gguf);
+  }
   TANDEM_ASSIGN(const std::string text, read_file(path, limits::kTokenizerBytesMax));
   auto tokenizer = parse(text);
   if (!tokenizer) return fail_in(path.string(), std::move(tokenizer).error());
   return tokenizer;
+}
+
+Result<Tokenizer> Tokenizer::load_gguf(const std::filesystem::path& path) {
+  TANDEM_ASSIGN(const MappedFile mapped, MappedFile::open(path));
+  const auto gguf = parse_gguf(mapped.bytes());
+  if (!gguf) return fail_in(path.string(), gguf.error());
+  auto file = read_gguf_tokenizer(*gguf);
+  if (!file) return fail_in(path.string(), std::move(file).error());
+  TANDEM_ASSIGN(Splitter splitter, Splitter::compile(file->split_pattern));
+  return Tokenizer(
+      std::make_unique<Data>(*std::move(file), std::move(splitter), gguf_tokenizer_fingerprint(*gguf)));
 }
 
 Result<Tokenizer> Tokenizer::parse(std::string_view tokenizer_json) {

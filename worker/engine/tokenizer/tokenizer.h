@@ -27,7 +27,8 @@ struct PromptPiece {
 // Immutable after loading; safe from any thread.
 class Tokenizer {
  public:
-  // Reads `folder`/tokenizer.json, which says all. kNotFound, kCorrupt (not JSON, with the place; a
+  // Reads `folder`/tokenizer.json, which says all, or where there is none the GGUF file that `folder` means
+  // (gguf_file_of(); tokenizer_gguf.h). kNotFound, kCorrupt (not JSON, with the place; a
   // vocabulary with holes), kUnsupported (not a byte-level BPE as Qwen's: says what was found), each with the
   // path.
   static Result<Tokenizer> load(const std::filesystem::path& folder);
@@ -61,6 +62,7 @@ class Tokenizer {
  private:
   struct Data;
   explicit Tokenizer(std::unique_ptr<Data> data);
+  static Result<Tokenizer> load_gguf(const std::filesystem::path& path);
   std::unique_ptr<Data> data_;
 };
 
