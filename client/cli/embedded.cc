@@ -91,8 +91,9 @@ Result<std::unique_ptr<Embedded>> Embedded::start(const EmbeddedOptions& options
                 "expected the program " + (programs / name).string() +
                     ", found none; it is needed when no broker is configured (--broker)");
   }
-  if (std::error_code error; !options.model.empty() && !fs::is_directory(options.model, error)) {
-    return fail(ErrorCode::kInvalid, "--model: expected a model folder, found none at " + options.model);
+  if (std::error_code error; !options.model.empty() && !fs::exists(options.model, error)) {
+    return fail(ErrorCode::kInvalid,
+                "--model: expected a model folder or a .gguf file, found none at " + options.model);
   }
   std::unique_ptr<Embedded> embedded(new Embedded());
   TANDEM_TRY(embedded->make_folder());

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "shared/base/assert.h"
-#include "worker/engine/kernels/matmul.h"
+#include "worker/engine/kernels/packed_matmul.h"
 #include "worker/engine/model/bert_ops.h"
 
 namespace tandem::engine {
@@ -18,16 +18,13 @@ Matrix sized(std::vector<float>& values, size_t n_rows, size_t n_columns) {
 Matrix rows(Matrix x, size_t begin, size_t end) {
   return {x.data + begin * x.n_columns, end - begin, x.n_columns};
 }
-MatmulPart part(const BertLinear& linear, Matrix out) {
-  return {linear.weights, linear.bias, out};
-}
 
 }  // namespace
 
 Bert::Bert(BertConfig config, BertWeights weights, size_t n_threads)
     : config_(config), weights_(std::move(weights)), pool_(n_threads) {}
 
-ConstMatrix Bert::run(std::span<const std::span<const TokenId>> texts) {
+ConstMatrix Bert::run(Texts texts) {
   size_t n_tokens = 0;
   for (const std::span<const TokenId> text : texts) {
     TANDEM_ASSERT(!text.empty() && text.size() <= config_.n_positions_max, "a text fits the positions");
@@ -39,7 +36,7 @@ ConstMatrix Bert::run(std::span<const std::span<const TokenId>> texts) {
   return x;
 }
 
-void Bert::embed(std::span<const std::span<const TokenId>> texts, Matrix x) {
+void Bert::embed(Texts texts, Matrix x) {
   size_t t = 0;
   for (const std::span<const TokenId> text : texts) {
     for (size_t position = 0; position < text.size(); ++position, ++t) {
@@ -50,10 +47,38 @@ void Bert::embed(std::span<const std::span<const TokenId>> texts, Matrix x) {
       for (size_t i = 0; i < out.size(); ++i) out[i] = word[i] + weights_.type[i] + place[i];
     }
   }
-  layer_norm(x, {}, weights_.embedding_norm.gain, weights_.embedding_norm.bias, config_.epsilon);
+  normalise(x, weights_.embedding_norm);
 }
 
-void Bert::attend(std::span<const std::span<const TokenId>> texts, Matrix q, Matrix k, Matrix v, Matrix out) {
+// out = linear(x)
+void Bert::project(const BertLinear& linear, ConstMatrix x, Matrix out) {
+  input_.reshape(linear.weights.type, x.n_rows, x.n_columns);
+  pool_.split(x.n_rows, kRowsToShare, [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) input_.set_row(t, x.row(t));
+  });
+  multiply(pool_, input_, linear.weights, linear.bias, out);
+}
+
+// out += linear(x)
+void Bert::project_onto(const BertLinear& linear, ConstMatrix x, Matrix out) {
+  input_.reshape(linear.weights.type, x.n_rows, x.n_columns);
+  pool_.split(x.n_rows, kRowsToShare, [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) {
+      input_.set_row(t, x.row(t));
+      const std::span<float> row = out.row(t);
+      for (size_t i = 0; i < row.size(); ++i) row[i] += linear.bias[i];
+    }
+  });
+  multiply_add(pool_, input_, linear.weights, out);
+}
+
+void Bert::normalise(Matrix x, const BertNorm& norm) {
+  pool_.split(x.n_rows, kRowsToShare, [&](size_t begin, size_t end) {
+    layer_norm(rows(x, begin, end), norm.gain, norm.bias, config_.epsilon);
+  });
+}
+
+void Bert::attend(Texts texts, ConstMatrix qkv, Matrix out) {
   const size_t d_model = config_.d_model, d_head = config_.d_head(), n_heads = config_.n_heads;
   size_t longest = 0;
   std::vector<size_t> first_rows;
@@ -64,35 +89,35 @@ void Bert::attend(std::span<const std::span<const TokenId>> texts, Matrix q, Mat
   }
   const Matrix scratch = sized(scratch_, pool_.n_threads(), longest * (d_head + 1));
   pool_.run(texts.size() * n_heads, [&](size_t task, size_t thread) {
-    const size_t text = task / n_heads;
-    const size_t at = first_rows[text] * d_model + task % n_heads * d_head;
-    attend_to_all({q.data + at, k.data + at, v.data + at, out.data + at, texts[text].size(), d_model, d_head},
+    const size_t text = task / n_heads, first_row = first_rows[text], column = task % n_heads * d_head;
+    const float* const q = qkv.row(first_row).data() + column;
+    attend_to_all({.q = q,
+                   .k = q + d_model,
+                   .v = q + 2 * d_model,
+                   .out = out.row(first_row).data() + column,
+                   .n_tokens = texts[text].size(),
+                   .in_stride = qkv.n_columns,
+                   .out_stride = out.n_columns,
+                   .d_head = d_head},
                   scratch.row(thread));
   });
 }
 
-void Bert::run_layer(const BertLayer& layer, std::span<const std::span<const TokenId>> texts, Matrix x) {
-  const size_t n = x.n_rows, d_model = config_.d_model;
-  const Matrix q = sized(q_, n, d_model), k = sized(k_, n, d_model), v = sized(v_, n, d_model),
-               out = sized(out_, n, d_model), wide = sized(wide_, n, config_.d_ff);
-  const auto add_and_normalise = [&](ConstMatrix added, const BertNorm& norm) {
-    pool_.split(n, kRowsToShare, [&](size_t begin, size_t end) {
-      layer_norm(rows(x, begin, end), {added.data + begin * d_model, end - begin, d_model}, norm.gain,
-                 norm.bias, config_.epsilon);
-    });
-  };
+void Bert::run_layer(const BertLayer& layer, Texts texts, Matrix x) {
+  const size_t n = x.n_rows;
+  const Matrix qkv = sized(qkv_, n, 3 * config_.d_model), out = sized(out_, n, config_.d_model),
+               wide = sized(wide_, n, config_.d_ff);
+  project(layer.qkv, x, qkv);
+  attend(texts, qkv, out);
+  project_onto(layer.o, out, x);
+  normalise(x, layer.attention_norm);
 
-  matmul(pool_, x, {part(layer.q, q), part(layer.k, k), part(layer.v, v)});
-  attend(texts, q, k, v, out);
-  matmul(pool_, out, {part(layer.o, q)});  // q is free again
-  add_and_normalise(q, layer.attention_norm);
-
-  matmul(pool_, x, {part(layer.up, wide)});
+  project(layer.up, x, wide);
   pool_.split(n, kRowsToShare, [&](size_t begin, size_t end) {
     gelu({wide.data + begin * wide.n_columns, (end - begin) * wide.n_columns});
   });
-  matmul(pool_, wide, {part(layer.down, out)});
-  add_and_normalise(out, layer.output_norm);
+  project_onto(layer.down, wide, x);
+  normalise(x, layer.output_norm);
 }
 
 }  // namespace tandem::engine

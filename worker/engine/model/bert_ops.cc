@@ -37,15 +37,10 @@ float erf_of(float x) {
 
 }  // namespace
 
-void layer_norm(Matrix x, ConstMatrix residual, std::span<const float> gain, std::span<const float> bias,
-                double epsilon) {
+void layer_norm(Matrix x, std::span<const float> gain, std::span<const float> bias, double epsilon) {
   const size_t n = x.n_columns;
   for (size_t t = 0; t < x.n_rows; ++t) {
     float* const row = x.data + t * n;
-    if (residual.data != nullptr) {
-      const float* const added = residual.data + t * n;
-      for (size_t i = 0; i < n; ++i) row[i] += added[i];
-    }
     double sum = 0, squares = 0;
     for (size_t i = 0; i < n; ++i) sum += row[i];
     const double mean = sum / static_cast<double>(n);
@@ -68,11 +63,11 @@ void attend_to_all(const HeadView& head, std::span<float> scratch) {
   float* const keys = scratch.data();  // [d_head, n_tokens], so that the loop over tokens is the inner one
   float* const scores = keys + n * d;
   for (size_t s = 0; s < n; ++s) {
-    for (size_t i = 0; i < d; ++i) keys[i * n + s] = head.k[s * head.stride + i];
+    for (size_t i = 0; i < d; ++i) keys[i * n + s] = head.k[s * head.in_stride + i];
   }
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   for (size_t t = 0; t < n; ++t) {
-    const float* const q = head.q + t * head.stride;
+    const float* const q = head.q + t * head.in_stride;
     std::fill_n(scores, n, 0.0f);
     for (size_t i = 0; i < d; ++i) {
       const float factor = q[i] * scale;
@@ -85,11 +80,11 @@ void attend_to_all(const HeadView& head, std::span<float> scratch) {
       scores[s] = std::exp(scores[s] - highest);
       sum += scores[s];
     }
-    float* const out = head.out + t * head.stride;
+    float* const out = head.out + t * head.out_stride;
     std::fill_n(out, d, 0.0f);
     for (size_t s = 0; s < n; ++s) {
       const float weight = scores[s] / sum;
-      const float* const v = head.v + s * head.stride;
+      const float* const v = head.v + s * head.in_stride;
       for (size_t i = 0; i < d; ++i) out[i] += weight * v[i];
     }
   }

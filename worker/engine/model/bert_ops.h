@@ -9,29 +9,28 @@
 
 namespace tandem::engine {
 
-// Adds `residual` to each row of `x` and normalises it, in place:
+// Normalises each row of `x`, in place:
 //
-//   y = x + residual;  x[t, i] = (y[t, i] - mean(y[t])) / sqrt(variance(y[t]) + epsilon) * gain[i] + bias[i]
+//   x[t, i] = (x[t, i] - mean(x[t])) / sqrt(variance(x[t]) + epsilon) * gain[i] + bias[i]
 //
-//   x, residual  [n_tokens, d_model]   `residual` may have no data: then nothing is added
+//   x            [n_tokens, d_model]
 //   gain, bias   [d_model]
 //
 // Mean and variance are summed in double.
-void layer_norm(Matrix x, ConstMatrix residual, std::span<const float> gain, std::span<const float> bias,
-                double epsilon);
+void layer_norm(Matrix x, std::span<const float> gain, std::span<const float> bias, double epsilon);
 
 // x = x * (1 + erf(x / sqrt(2))) / 2, the exact GELU and not its tanh form; erf within 4e-7.
 void gelu(std::span<float> x);
 
 // One head of one text: every token looks at every token.
 //
-//   q, k, v, out  [n_tokens, stride]; the head's d_head columns begin at `data`
-//   scratch       at least n_tokens * (d_head + 1) floats
+//   q, k, v  [n_tokens, in_stride], out [n_tokens, out_stride]; each points at the head's d_head columns
+//   scratch  at least n_tokens * (d_head + 1) floats
 //   out[t] = sum_s softmax_s(q[t] . k[s] / sqrt(d_head)) * v[s]
 struct HeadView {
   const float *q, *k, *v;
   float* out;
-  size_t n_tokens, stride, d_head;
+  size_t n_tokens, in_stride, out_stride, d_head;
 };
 void attend_to_all(const HeadView& head, std::span<float> scratch);
 

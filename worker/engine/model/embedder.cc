@@ -15,10 +15,11 @@ namespace {
 // they get from a few hundred rows on.
 constexpr size_t kTokensPerStep = 1024;
 
+// Also the name of the packed weights: whoever packs them otherwise counts the version up.
 std::string fingerprint_of(const BertConfig& config, const Checkpoint& checkpoint,
-                           const WordPieceTokenizer& tokenizer) {
+                           const WordPieceTokenizer& tokenizer, ComputeType compute) {
   HashBuilder hash;
-  hash.add(std::string_view("tandem-embedder-1")).add(tokenizer.fingerprint());
+  hash.add(std::string_view("tandem-embedder-1")).add(name_of(compute)).add(tokenizer.fingerprint());
   for (const size_t number : {config.n_layers, config.d_model, config.n_heads, config.d_ff, config.n_vocab,
                               config.n_positions_max, config.n_tokens_max}) {
     hash.add(uint64_t{number});
@@ -50,8 +51,8 @@ Result<std::unique_ptr<Embedder>> Embedder::load(const std::filesystem::path& fo
   }
   TANDEM_ASSIGN(Checkpoint opened, Checkpoint::open(folder));
   auto checkpoint = std::make_unique<Checkpoint>(std::move(opened));
-  std::string fingerprint = fingerprint_of(config, *checkpoint, tokenizer);
-  TANDEM_ASSIGN(BertWeights weights, load_bert_weights(std::move(checkpoint), config));
+  std::string fingerprint = fingerprint_of(config, *checkpoint, tokenizer, options.compute);
+  TANDEM_ASSIGN(BertWeights weights, load_bert_weights(std::move(checkpoint), config, fingerprint, options));
   return std::unique_ptr<Embedder>(new Embedder(std::unique_ptr<Parts>(new Parts{
       std::move(tokenizer), std::move(fingerprint), {config, std::move(weights), options.n_threads}})));
 }

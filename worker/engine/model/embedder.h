@@ -32,8 +32,9 @@ struct EmbeddingSteps {
   std::vector<float> embedding;    // [dimension], of length 1
 };
 
-// Loading and its errors as for Model. embed() belongs to one thread at a time and uses a pool of
-// options.n_threads inside; the other functions are safe from any thread.
+// Loading and its errors as for Model, with the compute type and the packed weights of `options`. embed()
+// belongs to one thread at a time and uses a pool of options.n_threads inside; the other functions are safe
+// from any thread.
 class Embedder {
  public:
   // A folder as sentence-transformers has it: config.json, model.safetensors, tokenizer.json and, as far as
@@ -45,11 +46,12 @@ class Embedder {
 
   size_t dimension() const;
   size_t n_tokens_max() const;  // of a text with its two marks; a longer text is cut off behind
-  // What the vectors depend on, as a hash in hex: weights, config, tokenizer, n_tokens_max().
+  // What the vectors depend on, as a hash in hex: weights, config, compute type, tokenizer,
+  // n_tokens_max().
   const std::string& fingerprint() const;
 
-  // A vector for every text, also for "" (then of the marks alone). A text gets the vector that it would get
-  // alone: nothing is padded, and all sums are over its own tokens.
+  // A vector for every text, also for "" (then of the marks alone). A text gets, bit for bit, the
+  // vector that it would get alone: nothing is padded, and all sums are over its own tokens.
   Embeddings embed(std::span<const std::string_view> texts);
   EmbeddingSteps explain(std::string_view text);
   size_t count_tokens(std::string_view text) const;  // at most n_tokens_max()
