@@ -28,6 +28,13 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
   reader.bytes("cache.bytes", config.cache_bytes, {1 << 20, 1ull << 40},
                "upper limit; the least recently used answers go first");
   reader.key("engine.threads", config.threads, {0, 1024}, "that compute; 0: one for each core");
+  reader.choice("engine.compute", config.compute, {"f32", "bf16", "q8"},
+                "how weights are kept and multiplied: q8 is fastest, bf16 exact for most checkpoints");
+  reader.choice("engine.kv", config.kv, {"f16", "f32"},
+                "how keys and values are kept: f16 in half the memory");
+  reader.key(
+      "engine.packed_folder", config.packed_folder,
+      "packed weights are kept here, for the next start and for other workers of this host; empty: nowhere");
   reader.bytes(
       "engine.kv_bytes", config.kv_bytes, {1 << 16, 1ull << 44},
       "memory for keys and values; how many sequences run, and how many jobs are taken, follows from it");

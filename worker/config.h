@@ -28,6 +28,9 @@ struct WorkerConfig {
   uint64_t cache_bytes = 256ull << 20;
 
   uint32_t threads = 0;  // 0: one for each core
+  std::string compute = "bf16";
+  std::string kv = "f16";
+  std::filesystem::path packed_folder = cache_dir() / "weights";
   uint64_t kv_bytes = 1ull << 30;
   uint32_t batch_tokens_max = 512;
   uint32_t sequences_max = 64;

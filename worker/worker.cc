@@ -37,6 +37,15 @@ Hello hello_of(const WorkerConfig& config, const engine::Model& model, const Tas
   return hello;
 }
 
+engine::ModelOptions model_options(const WorkerConfig& config) {
+  return {.n_threads = config.threads,
+          .compute = config.compute == "f32"    ? engine::ComputeType::kF32
+                     : config.compute == "bf16" ? engine::ComputeType::kBf16
+                                                : engine::ComputeType::kQ8,
+          .kv = config.kv == "f32" ? engine::KvType::kF32 : engine::KvType::kF16,
+          .packed_folder = config.packed_folder};
+}
+
 }  // namespace
 
 Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSignal& stop,
@@ -48,7 +57,7 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   TANDEM_ASSIGN(const engine::Tokenizer tokenizer, engine::Tokenizer::load(config.model));
   TANDEM_ASSIGN(engine::ChatTemplate chat_template, engine::ChatTemplate::load(config.model));
   TANDEM_ASSIGN(const std::unique_ptr<engine::Model> model,
-                engine::Model::load(config.model, {.n_threads = config.threads}));
+                engine::Model::load(config.model, model_options(config)));
 
   TANDEM_ASSIGN(const Capacity capacity, derive_capacity({.kv_bytes = config.kv_bytes,
                                                           .sequences_max = config.sequences_max,
@@ -93,11 +102,9 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
       *model, tokenizer, std::move(kv), capacity.scheduler_limits(), clock, inference_inbox,
       [&](FromInference news) { std::visit([&](auto& one) { frontend_inbox.push(std::move(one)); }, news); });
   inference.warm_up();
-  frontend.prime_tasks();
-  while (inference.step()) {
-  }
-  log.info("model ready folder={} fingerprint={} primed_tokens={} ms={}", config.model.string(),
-           model->fingerprint(), inference.counters().primed_tokens, to_us(clock.now() - started) / 1000);
+  log.info("model ready folder={} fingerprint={} compute={} kv={} ms={}", config.model.string(),
+           model->fingerprint(), config.compute, config.kv, to_us(clock.now() - started) / 1000);
+  frontend.prime_tasks();  // computed when there is time: the first jobs go before it, or find it done
 
   std::thread frontend_thread([&] { frontend.run(); });
   std::thread inference_thread([&] { inference.run(); });

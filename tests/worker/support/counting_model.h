@@ -19,6 +19,7 @@ class CountingModel : public engine::Model {
   const engine::ModelConfig& config() const override { return config_; }
   const std::string& fingerprint() const override { return fingerprint_; }
   engine::ComputeType compute() const override { return engine::ComputeType::kF32; }
+  engine::KvType kv_type() const override { return engine::KvType::kF32; }
 
   // All logits are equal.
   void forward(std::span<const engine::BatchRow> batch, engine::KvCache&, engine::Logits& logits) override {

@@ -29,18 +29,22 @@ void norm_heads(std::span<float> heads, std::span<const float> gain, float epsil
 Result<std::unique_ptr<Model>> Decoder::load(Parts parts, const DecoderTraits& traits) {
   const ModelOptions& options = parts.options;
   auto pool = std::make_unique<ThreadPool>(options.n_threads);
-  std::string fingerprint = model_fingerprint(parts.config, *parts.checkpoint, name_of(options.compute));
+  const std::string weights_name =
+      model_fingerprint(parts.config, *parts.checkpoint, name_of(options.compute));
   TANDEM_ASSIGN(DecoderWeights weights,
-                load_decoder_weights(*parts.checkpoint, parts.config, traits, options.compute, fingerprint,
+                load_decoder_weights(*parts.checkpoint, parts.config, traits, options.compute, weights_name,
                                      options.packed_folder, *pool));
-  return std::unique_ptr<Model>(
-      new Decoder(std::move(parts.config), std::move(fingerprint), std::move(weights), std::move(pool)));
+  std::string fingerprint =
+      options.kv == KvType::kF32 ? weights_name : fingerprint_with(weights_name, "kv-f16");
+  return std::unique_ptr<Model>(new Decoder(std::move(parts.config), std::move(fingerprint), options.kv,
+                                            std::move(weights), std::move(pool)));
 }
 
-Decoder::Decoder(ModelConfig config, std::string fingerprint, DecoderWeights weights,
+Decoder::Decoder(ModelConfig config, std::string fingerprint, KvType kv_type, DecoderWeights weights,
                  std::unique_ptr<ThreadPool> pool)
     : config_(std::move(config)),
       fingerprint_(std::move(fingerprint)),
+      kv_type_(kv_type),
       weights_(std::move(weights)),
       pool_(std::move(pool)),
       epsilon_(static_cast<float>(config_.rms_epsilon)),

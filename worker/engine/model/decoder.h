@@ -38,12 +38,13 @@ class Decoder final : public Model {
   const ModelConfig& config() const override { return config_; }
   const std::string& fingerprint() const override { return fingerprint_; }
   ComputeType compute() const override { return weights_.embedding.type; }
+  KvType kv_type() const override { return kv_type_; }
   void forward(std::span<const BatchRow> batch, KvCache& kv, Logits& logits) override;
   void forward_with_hidden(std::span<const BatchRow> batch, KvCache& kv, Logits& logits,
                            std::vector<std::vector<float>>& hidden) override;
 
  private:
-  Decoder(ModelConfig config, std::string fingerprint, DecoderWeights weights,
+  Decoder(ModelConfig config, std::string fingerprint, KvType kv_type, DecoderWeights weights,
           std::unique_ptr<ThreadPool> pool);
 
   void run(std::span<const BatchRow> batch, KvCache& kv, Logits& logits,
@@ -59,6 +60,7 @@ class Decoder final : public Model {
 
   const ModelConfig config_;
   const std::string fingerprint_;
+  const KvType kv_type_;
   const DecoderWeights weights_;
   const std::unique_ptr<ThreadPool> pool_;
   const float epsilon_;

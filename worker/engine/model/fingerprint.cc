@@ -71,4 +71,8 @@ std::string model_fingerprint(const ModelConfig& config, const Checkpoint& check
   return hash.finish().to_hex();
 }
 
+std::string fingerprint_with(const std::string& fingerprint, std::string_view what) {
+  return HashBuilder().add(std::string_view(fingerprint)).add(what).finish().to_hex();
+}
+
 }  // namespace tandem::engine

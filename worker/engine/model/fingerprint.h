@@ -17,6 +17,9 @@ namespace tandem::engine {
 std::string model_fingerprint(const ModelConfig& config, const Checkpoint& checkpoint,
                               std::string_view compute_type);
 
+// The fingerprint of the same model with one more thing that its answers depend on.
+std::string fingerprint_with(const std::string& fingerprint, std::string_view what);
+
 // Adds each tensor by name: name, type, shape, number of bytes, and the hash of every 4 MiB of it. All bytes
 // are read, by one thread for each usable core, so one changed weight anywhere is another model: about 0.1 s
 // for each GB in the page cache, beside packing, which reads them again. (The alternatives: sampling lets

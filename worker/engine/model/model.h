@@ -54,6 +54,7 @@ struct Logits {
 struct ModelOptions {
   size_t n_threads = 0;  // 0: one for each core this process may use
   ComputeType compute = ComputeType::kF32;
+  KvType kv = KvType::kF32;
   // Where packed weights are kept for the next start and for other processes of this host (packed_memory.h);
   // empty: in this process only.
   std::filesystem::path packed_folder = {};
@@ -71,10 +72,12 @@ class Model {
   virtual ~Model();
 
   virtual const ModelConfig& config() const = 0;
-  // What the answers depend on, as a hash in hex; see fingerprint.h for what it covers.
+  // What the answers depend on, as a hash in hex: weights, compute type, kv_type(); see fingerprint.h.
   virtual const std::string& fingerprint() const = 0;
-  KvShape kv_shape(KvType type = KvType::kF32) const;
   virtual ComputeType compute() const = 0;
+  virtual KvType kv_type() const = 0;
+  KvShape kv_shape() const { return kv_shape(kv_type()); }
+  KvShape kv_shape(KvType type) const;
 
   // One step. Rows are independent: each gets, bit for bit, what it would get alone, whatever the batch, the
   // pieces its tokens come in and the number of threads. Token ids out of range and missing room are bugs and
