@@ -14,7 +14,7 @@ shared/config:            shared/base shared/config
 broker:                   shared broker
 worker/engine:            shared/base worker/engine
 worker/scheduler:         shared/base worker/engine worker/scheduler
-worker/tasks:             shared/base shared/protocol shared/config worker/engine/tokenizer worker/engine/sampler worker/engine/tokens.h worker/tasks
+worker/tasks:             shared/base shared/protocol shared/config worker/engine/tokenizer worker/engine/sampler worker/engine/constraint worker/engine/tokens.h worker/tasks
 worker/cache:             shared/base shared/protocol shared/store worker/engine/tokens.h worker/tasks worker/cache
 worker/frontend:          shared/base shared/protocol worker/engine worker/tasks worker/cache worker/scheduler worker/frontend
 worker/session:           shared worker/frontend worker/session

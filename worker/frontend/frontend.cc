@@ -41,7 +41,7 @@ void Frontend::refresh_tasks() {
   if (!changed) {
     log_.error("task files are broken, the old ones stay in use: {}", changed.error().text);
   } else if (*changed) {
-    orders_.forget_trees();
+    orders_.forget_tasks();
     prime_tasks();
     log_.info("task files read again tasks={}", tasks_.book()->tasks().size());
   }
@@ -143,7 +143,8 @@ void Frontend::hear(const CancelledJob& cancelled) {
 void Frontend::hear(const SequenceDelta& delta) {
   Flight* flight = flights_.find(delta.id);
   if (flight == nullptr) return;  // cancelled a moment ago
-  flight->published += flight->trim.push(delta.text);
+  // White space in an answer with a shape is a part of the shape.
+  flight->published += flight->order.constraint ? delta.text : flight->trim.push(delta.text);
   for (Waiter& waiter : flight->waiters) {
     if (waiter.stream) stream(waiter, flight->published);
   }

@@ -30,7 +30,8 @@ SequenceRequest WorkOrder::to_sequence(SequenceId id, TimePoint arrived, bool st
     }
     request.work = std::move(score);
   } else {
-    request.work = DecodeWork{settings.sampler, settings.tokens_max, settings.stop, stream};
+    request.work =
+        DecodeWork{settings.sampler, settings.tokens_max, settings.stop, stream, constraint, task->speculate};
   }
   return request;
 }
@@ -45,6 +46,7 @@ Result<WorkOrder> WorkOrders::make(const std::shared_ptr<const TaskBook>& book, 
   if (task.answer == AnswerKind::kLabel && task.method == LabelMethod::kScore) {
     TANDEM_ASSIGN(order.tree, tree_of(task));
   }
+  if (task.grammar) order.constraint = constraint_of(task);
   TANDEM_ASSIGN(order.prompt, make_prompt(task, request, *facts_.tokenizer, facts_.chat_template,
                                           facts_.sequence_tokens_max));
   // A caller's settings are for open answers; a label is the task's business.
@@ -87,6 +89,13 @@ std::vector<engine::Tokens> WorkOrders::fixed_prefixes(const TaskBook& book) con
   return longest;
 }
 
+std::shared_ptr<const engine::Constraint> WorkOrders::constraint_of(const Task& task) {
+  if (!trie_) trie_ = engine::TokenTrie::make(*facts_.tokenizer);
+  std::shared_ptr<const engine::Constraint>& constraint = constraints_[task.fingerprint];
+  if (!constraint) constraint = std::make_shared<const engine::Constraint>(task.grammar, trie_);
+  return constraint;
+}
+
 TaskResult WorkOrders::blank_result(const Task& task) const {
   TaskResult result;
   result.task = task.name;
@@ -105,8 +114,15 @@ TaskResult WorkOrders::result_of(const WorkOrder& order, const SequenceDone& don
     result.label = score_labels(task, *order.tree, logits);
   } else if (task.answer == AnswerKind::kLabel) {
     result.label = parse_label(task, done.text);
-  } else {
+  } else if (!task.grammar) {
     result.text = TextAnswer{std::string(trimmed(done.text)), done.finish_reason};
+  } else if (engine::fits(task.grammar, done.text)) {
+    result.text = TextAnswer{done.text, done.finish_reason};
+  } else {
+    result.error =
+        Error{ErrorCode::kTooLong,
+              "expected an answer of the task's shape within " + std::to_string(order.settings.tokens_max) +
+                  " tokens (tokens_max), found its beginning, cut off (" + done.finish_reason + ")"};
   }
   result.usage.prompt_tokens = done.prompt_tokens;
   result.usage.cached_tokens = done.cached_tokens;

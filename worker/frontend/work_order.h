@@ -38,15 +38,16 @@ struct WorkOrder {
   const Task* task = nullptr;
   Prompt prompt;
   DecodeSettings settings;
-  std::shared_ptr<const LabelTree> tree;  // of a label task that is scored
-  Hash128 key;                            // of the answer: equal keys get equal answers
+  std::shared_ptr<const LabelTree> tree;                 // of a label task that is scored
+  std::shared_ptr<const engine::Constraint> constraint;  // of a text with a shape
+  Hash128 key;                                           // of the answer: equal keys get equal answers
 
   bool is_streamable() const { return task->answer == AnswerKind::kText; }
   // Takes the prompt with it. `stream`: the caller wants deltas.
   SequenceRequest to_sequence(SequenceId id, TimePoint arrived, bool stream, Urgency urgency);
 };
 
-// Belongs to the frontend thread. Remembers the label trees of the tasks it has seen.
+// Belongs to the frontend thread. Remembers the label trees and constraints of the tasks it has seen.
 class WorkOrders {
  public:
   explicit WorkOrders(ModelFacts facts) : facts_(std::move(facts)) {}
@@ -65,13 +66,20 @@ class WorkOrders {
   // What all prompts of a task begin with, of every task; no one is the beginning of another.
   std::vector<engine::Tokens> fixed_prefixes(const TaskBook& book) const;
 
-  void forget_trees() { trees_.clear(); }
+  void forget_tasks() {
+    trees_.clear();
+    constraints_.clear();
+  }
 
  private:
   Result<std::shared_ptr<const LabelTree>> tree_of(const Task& task);
+  std::shared_ptr<const engine::Constraint> constraint_of(const Task& task);
 
   ModelFacts facts_;
-  std::map<std::string, std::shared_ptr<const LabelTree>> trees_;  // by the task's fingerprint
+  // By the task's fingerprint.
+  std::map<std::string, std::shared_ptr<const LabelTree>> trees_;
+  std::map<std::string, std::shared_ptr<const engine::Constraint>> constraints_;
+  std::shared_ptr<const engine::TokenTrie> trie_;  // of the tokenizer; made when a task first has a shape
 };
 
 }  // namespace tandem

@@ -13,6 +13,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/inbox.h"
 #include "shared/base/result.h"
+#include "worker/engine/constraint/constraint.h"
 #include "worker/engine/model/model.h"
 #include "worker/engine/sampler/sampler.h"
 #include "worker/engine/tokenizer/tokenizer.h"
@@ -30,6 +31,10 @@ struct DecodeWork {
   uint32_t tokens_max = 0;
   std::vector<std::string> stop;
   bool stream = false;  // send deltas
+  // What the answer is held to; nothing: anything. An answer that ends for another reason than "stop" may be
+  // a beginning only.
+  std::shared_ptr<const engine::Constraint> constraint{};
+  bool speculate = false;  // prompt_lookup.h
 };
 
 using SequenceId = uint64_t;  // the frontend's number; below kSequenceIdMax

@@ -76,9 +76,16 @@ Result<DecodeSettings> decode_settings(const Task& task, const DecodeOverrides& 
     overrider.apply("top_p", overrides.top_p, 0.0, 1.0, sampler.top_p);
     overrider.apply("repetition_penalty", overrides.repetition_penalty, allowed::kRepetitionPenaltyMin,
                     allowed::kRepetitionPenaltyMax, sampler.repetition_penalty);
+    uint32_t no_repeat_ngram = sampler.no_repeat_ngram;
+    std::vector<std::string> stop = settings.stop;
     overrider.apply("no_repeat_ngram", overrides.no_repeat_ngram, 0u, allowed::kNoRepeatNgramMax,
-                    sampler.no_repeat_ngram);
-    if (overrides.stop) apply_stops(*overrides.stop, overrider, settings.stop);
+                    no_repeat_ngram);
+    if (overrides.stop) apply_stops(*overrides.stop, overrider, stop);
+    // Where the answer has a shape, that alone says what may be repeated and where it ends.
+    if (task.shape == TextShape::kFree) {
+      sampler.no_repeat_ngram = no_repeat_ngram;
+      settings.stop = std::move(stop);
+    }
     if (!overrider.problems().empty()) return fail(ErrorCode::kInvalid, overrider.problems());
   }
 

@@ -30,8 +30,9 @@ void add(HashBuilder& hash, const engine::SamplerSettings& sampler) {
 
 }  // namespace
 
-// All but the description and the cache policy. Every list goes with its length, so that no two tasks run
-// into each other. The order is fixed: fingerprints are in caches that outlive this process.
+// All but the description, the cache policy and what changes speed only. Every list goes with its length, so
+// that no two tasks run into each other. The order is fixed: fingerprints are in caches that outlive this
+// process.
 std::string task_fingerprint(const Task& task) {
   HashBuilder hash;
   hash.add("tandem task 1").add(task.name).add(uint64_t{task.version});
@@ -46,6 +47,11 @@ std::string task_fingerprint(const Task& task) {
   hash.add(task.margin_min).add(uint64_t{task.tokens_max}).add(uint64_t{task.stop.size()});
   for (const std::string& stop : task.stop) hash.add(stop);
   add(hash, task.sampler);
+  if (task.shape != TextShape::kFree) {  // the others keep the fingerprint that they had before shapes
+    hash.add("shape").add(static_cast<uint64_t>(task.shape)).add(uint64_t{task.choices.size()});
+    for (const std::string& choice : task.choices) hash.add(choice);
+    hash.add(task.pattern).add(task.schema);
+  }
   return hash.finish().to_hex();
 }
 

@@ -15,6 +15,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/result.h"
+#include "worker/engine/constraint/grammar.h"
 #include "worker/engine/sampler/sampler.h"
 
 namespace tandem {
@@ -42,6 +43,8 @@ std::string mismatch(const Variable& variable, const std::string& value);
 enum class TooLong : uint8_t { kError, kCutHead, kCutTail, kCutMiddle };
 enum class AnswerKind : uint8_t { kLabel, kText };
 enum class LabelMethod : uint8_t { kScore, kGenerate };
+// What a text answer is held to, token by token.
+enum class TextShape : uint8_t { kFree, kChoice, kRegex, kJson };
 
 struct Task {
   std::string name;  // file name without .toml
@@ -64,9 +67,16 @@ struct Task {
   std::vector<Label> labels;
   double margin_min = 0;  // below: abstain
 
+  TextShape shape = TextShape::kFree;
+  std::vector<std::string> choices;                // of kChoice
+  std::string pattern;                             // of kRegex
+  std::string schema;                              // of kJson; "": any JSON
+  std::shared_ptr<const engine::Grammar> grammar;  // made from these; none for a free text
+
   uint32_t tokens_max = 128;
   std::vector<std::string> stop;
   engine::SamplerSettings sampler;
+  bool speculate = false;  // guess that the answer copies from the prompt: faster or slower, never different
 
   bool cache_exact = true;
   std::chrono::seconds cache_ttl{0};  // 0: for ever

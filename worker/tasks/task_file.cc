@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "shared/base/limits.h"
 #include "shared/base/utf8.h"
@@ -201,10 +202,49 @@ void check_labels(std::vector<TomlTable>& tables, const std::vector<Label>& labe
   }
 }
 
+// The keys of the one shape; those of the others are mistakes.
+void read_shape(TomlTable& answer, Task& task) {
+  constexpr std::pair<const char*, TextShape> kKeys[] = {
+      {"choices", TextShape::kChoice}, {"pattern", TextShape::kRegex}, {"schema", TextShape::kJson}};
+  constexpr const char* kKinds[] = {"choice", "regex", "json"};
+  for (size_t i = 0; i < std::size(kKeys); ++i) {
+    const auto& [key, shape] = kKeys[i];
+    if (answer.has(key) && task.shape != shape)
+      answer.problem(key, "expected with kind = \"" + std::string(kKinds[i]) + "\" only");
+  }
+  const auto make = [&](const char* key, Result<std::shared_ptr<const engine::Grammar>> grammar) {
+    if (!answer.has(key)) {
+      if (task.shape != TextShape::kJson) answer.need(key);
+    } else if (!grammar) {
+      answer.problem(key, grammar.error().text);
+    }
+    if (grammar) task.grammar = std::move(*grammar);
+  };
+  if (task.shape == TextShape::kChoice) {
+    answer.read("choices", task.choices);
+    make("choices", engine::grammar_of_choice(task.choices));
+  } else if (task.shape == TextShape::kRegex) {
+    answer.read("pattern", task.pattern);
+    make("pattern", engine::grammar_of_regex(task.pattern));
+  } else if (task.shape == TextShape::kJson) {
+    answer.read("schema", task.schema);
+    make("schema", engine::grammar_of_json(task.schema));
+  }
+}
+
 void read_answer(TomlTable& answer, Task& task) {
   answer.need("kind");
-  read_choice(answer, "kind", {std::pair{"label", AnswerKind::kLabel}, {"text", AnswerKind::kText}},
-              task.answer);
+  using Kind = std::pair<AnswerKind, TextShape>;
+  Kind kind{task.answer, task.shape};
+  read_choice(answer, "kind",
+              {std::pair{"label", Kind{AnswerKind::kLabel, TextShape::kFree}},
+               {"text", Kind{AnswerKind::kText, TextShape::kFree}},
+               {"choice", Kind{AnswerKind::kText, TextShape::kChoice}},
+               {"regex", Kind{AnswerKind::kText, TextShape::kRegex}},
+               {"json", Kind{AnswerKind::kText, TextShape::kJson}}},
+              kind);
+  std::tie(task.answer, task.shape) = kind;
+  read_shape(answer, task);
   read_choice(answer, "method",
               {std::pair{"score", LabelMethod::kScore}, {"generate", LabelMethod::kGenerate}}, task.method);
   answer.read("margin_min", task.margin_min, {0, 1});
@@ -269,6 +309,14 @@ void read_decode(TomlTable& decode, Task& task) {
               {allowed::kRepetitionPenaltyMin, allowed::kRepetitionPenaltyMax});
   decode.read<uint32_t>("no_repeat_ngram", sampler.no_repeat_ngram, {0, allowed::kNoRepeatNgramMax});
   decode.read<uint64_t>("seed", sampler.seed, {0, INT64_MAX});
+  decode.read("speculate", task.speculate);
+  if (task.speculate && task.answer == AnswerKind::kLabel)
+    decode.problem("speculate", "expected with an answer of text only");
+  for (const char* key : {"stop", "no_repeat_ngram"}) {
+    if (task.shape != TextShape::kFree && decode.has(key))
+      decode.problem(
+          key, "expected with kind = \"text\" or \"label\" only: this answer ends where its shape does");
+  }
 }
 
 void read_cache(TomlTable& cache, Task& task) {

@@ -11,11 +11,8 @@
 
 namespace tandem::testing {
 
+using engine::fits;
 bool fits(engine::Automaton& automaton, std::string_view text);
-inline bool fits(const std::shared_ptr<const engine::Grammar>& grammar, std::string_view text) {
-  engine::Automaton automaton(grammar);
-  return fits(automaton, text);
-}
 
 // Byte by byte, any that is allowed; leaning to what closes strings, lists and objects, so that it ends.
 // Nothing when it does not end within `bytes_max`. A failure of the test when there is no way on.

@@ -99,6 +99,7 @@ TEST(RegexTest, SaysWhereAMistakeIs) {
   EXPECT_THAT(mistake(R"(\uD800)"), HasSubstr("expected the number of a character"));
   EXPECT_THAT(mistake("\\"), HasSubstr("character 2"));
   EXPECT_THAT(mistake(""), HasSubstr("expected a pattern, found nothing"));
+  EXPECT_THAT(mistake("()|a{0}"), HasSubstr("for the empty text only"));
   EXPECT_THAT(mistake("\xFF"), HasSubstr("regex: "));
   EXPECT_THAT(mistake(std::string(100, '(') + std::string(100, ')')),
               HasSubstr("expected at most 64 groups"));

@@ -57,6 +57,18 @@ kind = "text"
 tokens_max = 20
 )";
 
+constexpr char kWordTask[] = R"(
+version = 1
+[prompt]
+user = "{text}"
+[answer]
+kind = "regex"
+pattern = " ?[a-z]+,"
+[decode]
+tokens_max = 20
+speculate = true
+)";
+
 // The test plays the session, the inference thread and the clock.
 class FrontendTest : public ::testing::Test {
  protected:
@@ -64,6 +76,7 @@ class FrontendTest : public ::testing::Test {
     write_task("sentiment", kLabelTask);
     write_task("guess", kGuessTask);
     write_task("reply", kReplyTask);
+    write_task("word", kWordTask);
     open();
   }
 
@@ -246,6 +259,35 @@ TEST_F(FrontendTest, FindsALabelInGeneratedText) {
   EXPECT_EQ(std::get<DecodeWork>(asked_.at(0).work).tokens_max, 10u);
   finish_text(asked_[0], "Negative.");
   EXPECT_EQ(result().tasks.at(0).label->label, "negative");
+}
+
+TEST_F(FrontendTest, HoldsAnAnswerToItsShape) {
+  job(ask("a fine day", {"word"}));
+  const auto first = std::get<DecodeWork>(asked_.at(0).work);
+  ASSERT_TRUE(first.constraint);
+  EXPECT_TRUE(first.speculate);
+  finish_text(asked_[0], " sunny,");
+  EXPECT_EQ(result().tasks.at(0).text, (TextAnswer{" sunny,", "stop"}))
+      << "white space is a part of the shape";
+
+  job(ask("another day", {"word", "reply"}));
+  EXPECT_EQ(std::get<DecodeWork>(asked_.at(1).work).constraint, first.constraint) << "made once for a task";
+  EXPECT_FALSE(std::get<DecodeWork>(asked_.at(2).work).constraint);
+}
+
+TEST_F(FrontendTest, AnAnswerThatIsCutOffWithinItsShapeIsAnError) {
+  JobRequest request = ask("a fine day", {"word"});
+  request.stream = true;
+  job(request);
+  tell(SequenceDelta{asked_.at(0).id, " sun"});
+  EXPECT_THAT(story_, ElementsAre("... sun"));
+  finish_text(asked_[0], " sunn", "length");
+  const TaskResult task = result().tasks.at(0);
+  EXPECT_FALSE(task.text);
+  ASSERT_TRUE(task.error);
+  EXPECT_EQ(task.error->code, ErrorCode::kTooLong);
+  EXPECT_THAT(task.error->text,
+              HasSubstr("within 20 tokens (tokens_max), found its beginning, cut off (length)"));
 }
 
 TEST_F(FrontendTest, StreamsOnlyWhatWillBeInTheAnswer) {

@@ -136,4 +136,14 @@ Automaton::State Automaton::intern() {
   return state;
 }
 
+bool fits(const std::shared_ptr<const Grammar>& grammar, std::string_view text) {
+  Automaton automaton(grammar);
+  Automaton::State state = automaton.start();
+  for (const char byte : text) {
+    state = automaton.step(state, static_cast<uint8_t>(byte));
+    if (state == Automaton::kDead) return false;
+  }
+  return automaton.accepts(state);
+}
+
 }  // namespace tandem::engine

@@ -87,4 +87,7 @@ class Automaton {
   bool found_end_ = false;
 };
 
+// Whether the whole text is one of the grammar's.
+bool fits(const std::shared_ptr<const Grammar>& grammar, std::string_view text);
+
 }  // namespace tandem::engine

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "shared/base/utf8.h"
+#include "worker/engine/constraint/automaton.h"
 #include "worker/engine/constraint/grammar.h"
 
 namespace tandem::engine {
@@ -315,6 +316,10 @@ Result<std::shared_ptr<const Grammar>> grammar_of_regex(std::string_view pattern
   TANDEM_ASSIGN(Expression whole, parse_regex(pattern, RegexMode::kWhole));
   auto grammar = Grammar::build({std::move(whole)});
   if (!grammar) return fail_in("regex", std::move(grammar).error());
+  const Automaton automaton(*grammar);
+  if (automaton.is_final(automaton.start()))
+    return fail(ErrorCode::kInvalid,
+                "regex: expected one that a text fits, found one for the empty text only");
   return grammar;
 }
 
