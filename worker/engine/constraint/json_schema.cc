@@ -2,28 +2,21 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "shared/base/utf8.h"
 #include "worker/engine/constraint/grammar.h"
+#include "worker/engine/constraint/json_schema_scalars.h"
 #include "worker/engine/constraint/json_text.h"
-#include "worker/engine/constraint/regex.h"
 
 namespace tandem::engine {
 namespace {
 
-using Json = nlohmann::ordered_json;
-using Pointer = Json::json_pointer;
+using Pointer = JsonPointer;
 
 const std::set<std::string_view> kAnnotations{"title",      "description", "default",   "examples",
                                               "deprecated", "readOnly",    "writeOnly", "$schema",
                                               "$id",        "$comment",    "$defs",     "definitions"};
-
-std::string shown(const Json& value) {
-  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() <= 60 ? text : utf8_lossy(text.substr(0, 60)) + "...";
-}
 
 bool fits_type(const Json& value, const std::string& type) {
   if (type == "integer") return value.is_number_integer();
@@ -42,12 +35,6 @@ class Compiler {
   }
 
  private:
-  static tl::unexpected<Error> wrong(const Pointer& at, const std::string& text,
-                                     ErrorCode code = ErrorCode::kInvalid) {
-    const std::string place = at.to_string();
-    return fail(code, "JSON schema, " + (place.empty() ? "at the top" : place) + ": " + text);
-  }
-
   // Nothing but these keywords and what changes nothing.
   static Result<void> only(const Json& schema, const Pointer& at,
                            std::initializer_list<std::string_view> known) {
@@ -56,18 +43,20 @@ class Compiler {
       if (std::find(known.begin(), known.end(), keyword) != known.end()) continue;
       std::string names;
       for (const std::string_view name : known) names += (names.empty() ? "" : ", ") + std::string(name);
-      return wrong(at / keyword,
-                   "expected " + (names.empty() ? "no keyword" : names) + " here, found '" + keyword + "'",
-                   ErrorCode::kUnsupported);
+      return schema_mistake(
+          at / keyword,
+          "expected " + (names.empty() ? "no keyword" : names) + " here, found '" + keyword + "'",
+          ErrorCode::kUnsupported);
     }
     return {};
   }
 
   Result<Expression> value_of(const Json& schema, const Pointer& at, size_t depth) {
     if (depth > kSchemaDepthMax)
-      return wrong(at, "expected at most " + std::to_string(kSchemaDepthMax) + " schemas inside each other");
+      return schema_mistake(
+          at, "expected at most " + std::to_string(kSchemaDepthMax) + " schemas inside each other");
     if (schema.is_boolean()) return schema.get<bool>() ? rules_.any_value() : choice({});
-    if (!schema.is_object()) return wrong(at, "expected a schema, found " + shown(schema));
+    if (!schema.is_object()) return schema_mistake(at, "expected a schema, found " + shown(schema));
     if (schema.contains("$ref")) {
       TANDEM_TRY(only(schema, at, {"$ref"}));
       return reference(schema["$ref"], at / "$ref", depth);
@@ -101,12 +90,13 @@ class Compiler {
     const Json list = found.is_array() ? found : Json::array({found});
     for (const Json& type : list) {
       if (!type.is_string() || !kTypes.contains(type.get<std::string>())) {
-        return wrong(at / "type", "expected string, integer, number, boolean, null, object or array, found " +
-                                      shown(type));
+        return schema_mistake(
+            at / "type",
+            "expected string, integer, number, boolean, null, object or array, found " + shown(type));
       }
       types.push_back(type.get<std::string>());
     }
-    if (types.empty()) return wrong(at / "type", "expected a type, found none");
+    if (types.empty()) return schema_mistake(at / "type", "expected a type, found none");
     return types;
   }
 
@@ -129,18 +119,18 @@ class Compiler {
         return kKeywords.at(type).contains(name);
       });
       if (!known) {
-        return wrong(at / keyword,
-                     "expected a keyword that is supported for this type, found '" + keyword + "'",
-                     ErrorCode::kUnsupported);
+        return schema_mistake(at / keyword,
+                              "expected a keyword that is supported for this type, found '" + keyword + "'",
+                              ErrorCode::kUnsupported);
       }
     }
     return {};
   }
 
   Result<Expression> typed(const Json& schema, const std::string& type, const Pointer& at, size_t depth) {
-    if (type == "string") return text(schema, at);
-    if (type == "integer") return integer(schema, at);
-    if (type == "number") return number(schema, at);
+    if (type == "string") return schema_string(schema, at, rules_);
+    if (type == "integer") return schema_integer(schema, at);
+    if (type == "number") return schema_number(schema, at);
     if (type == "boolean") return choice({bytes("true"), bytes("false")});
     if (type == "null") return bytes("null");
     if (type == "array") return array(schema, at, depth);
@@ -152,14 +142,15 @@ class Compiler {
     const std::string keyword = is_const ? "const" : "enum";
     TANDEM_TRY(only(schema, at, {"type", keyword}));
     if (!is_const && (!schema["enum"].is_array() || schema["enum"].empty()))
-      return wrong(at / "enum", "expected a list of values, found " + shown(schema["enum"]));
+      return schema_mistake(at / "enum", "expected a list of values, found " + shown(schema["enum"]));
     const Json values = is_const ? Json::array({schema["const"]}) : schema["enum"];
     std::vector<Expression> ways;
     for (const Json& value : values) {
       const bool fits =
           types.empty() || std::any_of(types.begin(), types.end(),
                                        [&](const std::string& type) { return fits_type(value, type); });
-      if (!fits) return wrong(at / keyword, "expected values of the type beside it, found " + shown(value));
+      if (!fits)
+        return schema_mistake(at / keyword, "expected values of the type beside it, found " + shown(value));
       ways.push_back(bytes(value.dump()));
     }
     return choice(std::move(ways));
@@ -167,7 +158,7 @@ class Compiler {
 
   Result<Expression> any_of(const Json& schemas, const Pointer& at, size_t depth) {
     if (!schemas.is_array() || schemas.empty())
-      return wrong(at, "expected a list of schemas, found " + shown(schemas));
+      return schema_mistake(at, "expected a list of schemas, found " + shown(schemas));
     std::vector<Expression> ways;
     for (size_t i = 0; i < schemas.size(); ++i) {
       TANDEM_ASSIGN(Expression one, value_of(schemas[i], at / i, depth + 1));
@@ -179,94 +170,30 @@ class Compiler {
   Result<Expression> reference(const Json& target, const Pointer& at, size_t depth) {
     const std::string name = target.is_string() ? target.get<std::string>() : "";
     if (!name.starts_with('#')) {
-      return wrong(at, "expected a reference within this schema (\"#/$defs/...\"), found " + shown(target),
-                   ErrorCode::kUnsupported);
+      return schema_mistake(
+          at, "expected a reference within this schema (\"#/$defs/...\"), found " + shown(target),
+          ErrorCode::kUnsupported);
     }
     const auto [known, is_new] = references_.emplace(name, 0);
     if (!is_new) return call(known->second);
     const uint32_t rule = known->second = rules_.reserve();
     try {
       const Pointer place(name.substr(1));
-      if (!root_.contains(place)) return wrong(at, "expected a place in this schema, found " + shown(target));
+      if (!root_.contains(place))
+        return schema_mistake(at, "expected a place in this schema, found " + shown(target));
       TANDEM_ASSIGN(Expression body, value_of(root_.at(place), place, depth + 1));
       rules_.set(rule, std::move(body));
     } catch (const Json::exception&) {
-      return wrong(at, "expected a place in this schema, found " + shown(target));
+      return schema_mistake(at, "expected a place in this schema, found " + shown(target));
     }
     return call(rule);
-  }
-
-  // A limit on a length; `value` stays as it is without one.
-  static Result<void> read_length(const Json& schema, const char* keyword, const Pointer& at,
-                                  uint32_t& value) {
-    if (!schema.contains(keyword)) return {};
-    const Json& found = schema[keyword];
-    if (!found.is_number_unsigned() || found.get<uint64_t>() > kLengthMax) {
-      return wrong(at / keyword,
-                   "expected a number from 0 to " + std::to_string(kLengthMax) + ", found " + shown(found));
-    }
-    value = found.get<uint32_t>();
-    return {};
-  }
-
-  Result<Expression> text(const Json& schema, const Pointer& at) {
-    uint32_t min = 0, max = Expression::kUnbounded;
-    TANDEM_TRY(read_length(schema, "minLength", at, min));
-    TANDEM_TRY(read_length(schema, "maxLength", at, max));
-    if (min > max) return wrong(at / "minLength", "expected no more than maxLength, found more");
-    if (!schema.contains("pattern")) return rules_.any_string(min, max);
-    if (schema.contains("minLength") || schema.contains("maxLength"))
-      return wrong(at / "pattern", "expected a pattern or a length, found both", ErrorCode::kUnsupported);
-    const Json& pattern = schema["pattern"];
-    if (!pattern.is_string()) return wrong(at / "pattern", "expected a regex, found " + shown(pattern));
-    auto parsed = parse_regex(pattern.get<std::string>(), RegexMode::kSearch);
-    if (!parsed) return wrong(at / "pattern", parsed.error().text, parsed.error().code);
-    return json_string_of(std::move(*parsed));
-  }
-
-  // A bound of integers, moved by `step` when it is exclusive.
-  static Result<void> read_bound(const Json& schema, const char* keyword, const Pointer& at, int64_t step,
-                                 int64_t& min_or_max) {
-    if (!schema.contains(keyword)) return {};
-    const Json& found = schema[keyword];
-    const double number = found.is_number() ? found.get<double>() : 0.5;
-    if (number != static_cast<double>(static_cast<int64_t>(std::clamp(number, -1e18, 1e18)))) {
-      return wrong(at / keyword, "expected a whole number of at most 18 digits, found " + shown(found));
-    }
-    const int64_t bound = (found.is_number_integer() ? found.get<int64_t>() : static_cast<int64_t>(number));
-    if (bound < -kIntegerMax || bound > kIntegerMax)
-      return wrong(at / keyword, "expected a whole number of at most 18 digits, found " + shown(found));
-    min_or_max = step < 0 ? std::min(min_or_max, bound + (keyword[0] == 'e' ? step : 0))
-                          : std::max(min_or_max, bound + (keyword[0] == 'e' ? step : 0));
-    return {};
-  }
-
-  static Result<Expression> integer(const Json& schema, const Pointer& at) {
-    int64_t min = -kIntegerMax, max = kIntegerMax;
-    TANDEM_TRY(read_bound(schema, "minimum", at, 1, min));
-    TANDEM_TRY(read_bound(schema, "exclusiveMinimum", at, 1, min));
-    TANDEM_TRY(read_bound(schema, "maximum", at, -1, max));
-    TANDEM_TRY(read_bound(schema, "exclusiveMaximum", at, -1, max));
-    if (min > max || min > kIntegerMax || max < -kIntegerMax)
-      return wrong(at, "expected a number between the bounds, found none that is");
-    return json_integer(min, max);
-  }
-
-  static Result<Expression> number(const Json& schema, const Pointer& at) {
-    if (!schema.contains("minimum")) return json_number(true);
-    const Json& min = schema["minimum"];
-    if (!min.is_number() || min.get<double>() != 0) {
-      return wrong(at / "minimum", "expected 0 or an integer type, found " + shown(min),
-                   ErrorCode::kUnsupported);
-    }
-    return json_number(false);
   }
 
   Result<Expression> array(const Json& schema, const Pointer& at, size_t depth) {
     uint32_t min = 0, max = Expression::kUnbounded;
     TANDEM_TRY(read_length(schema, "minItems", at, min));
     TANDEM_TRY(read_length(schema, "maxItems", at, max));
-    if (min > max) return wrong(at / "minItems", "expected no more than maxItems, found more");
+    if (min > max) return schema_mistake(at / "minItems", "expected no more than maxItems, found more");
     Expression item = rules_.any_value();
     if (schema.contains("items")) {
       TANDEM_ASSIGN(item, value_of(schema["items"], at / "items", depth + 1));
@@ -287,23 +214,24 @@ Result<Expression> Compiler::object(const Json& schema, const Pointer& at, size_
   const Json additional = schema.contains("additionalProperties") ? schema["additionalProperties"] : Json();
   const Json required = schema.contains("required") ? schema["required"] : Json::array();
   if (!properties.is_object() || properties.size() > kPropertiesMax) {
-    return wrong(at / "properties", "expected up to " + std::to_string(kPropertiesMax) +
-                                        " schemas by name, found " + shown(properties));
+    return schema_mistake(at / "properties", "expected up to " + std::to_string(kPropertiesMax) +
+                                                 " schemas by name, found " + shown(properties));
   }
   std::set<std::string> names;
   if (!required.is_array())
-    return wrong(at / "required", "expected a list of names, found " + shown(required));
+    return schema_mistake(at / "required", "expected a list of names, found " + shown(required));
   for (const Json& name : required) {
     if (!name.is_string() || !properties.contains(name.get<std::string>()))
-      return wrong(at / "required", "expected names of properties, found " + shown(name));
+      return schema_mistake(at / "required", "expected names of properties, found " + shown(name));
     names.insert(name.get<std::string>());
   }
 
   if (properties.empty()) {
     if (additional == false || schema.contains("properties")) {
       if (!additional.is_null() && additional != false)
-        return wrong(at / "additionalProperties",
-                     "expected false beside properties, found " + shown(additional), ErrorCode::kUnsupported);
+        return schema_mistake(at / "additionalProperties",
+                              "expected false beside properties, found " + shown(additional),
+                              ErrorCode::kUnsupported);
       return bytes("{}");
     }
     if (additional.is_null()) return rules_.map_of(rules_.any_value());
@@ -311,8 +239,9 @@ Result<Expression> Compiler::object(const Json& schema, const Pointer& at, size_
     return rules_.map_of(call(rules_.add(std::move(value))));
   }
   if (!additional.is_null() && additional != false) {
-    return wrong(at / "additionalProperties", "expected false beside properties, found " + shown(additional),
-                 ErrorCode::kUnsupported);
+    return schema_mistake(at / "additionalProperties",
+                          "expected false beside properties, found " + shown(additional),
+                          ErrorCode::kUnsupported);
   }
   std::vector<std::pair<Expression, bool>> all;
   for (const auto& [name, property] : properties.items()) {

@@ -7,62 +7,12 @@
 #include "shared/base/utf8.h"
 #include "worker/engine/constraint/automaton.h"
 #include "worker/engine/constraint/grammar.h"
+#include "worker/engine/constraint/regex_characters.h"
 
 namespace tandem::engine {
 namespace {
 
 constexpr char32_t kEnd = 0xFFFFFFFF;  // no character
-
-// `text` is valid UTF-8.
-std::u32string characters_of(std::string_view text) {
-  std::u32string characters;
-  for (size_t at = 0; at < text.size();) {
-    const auto lead = static_cast<uint8_t>(text[at]);
-    const size_t n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    char32_t c = n == 1 ? lead : lead & (0x7Fu >> n);
-    for (size_t i = 1; i < n; ++i) c = c << 6 | (static_cast<uint8_t>(text[at + i]) & 0x3Fu);
-    characters.push_back(c);
-    at += n;
-  }
-  return characters;
-}
-
-bool is_between(char32_t c, char32_t first, char32_t last) {
-  return first <= c && c <= last;
-}
-bool is_ascii_punctuation(char32_t c) {
-  return is_between(c, '!', '/') || is_between(c, ':', '@') || is_between(c, '[', '`') ||
-         is_between(c, '{', '~');
-}
-int hex_value(char32_t c) {
-  if (is_between(c, '0', '9')) return static_cast<int>(c - '0');
-  if (is_between(c, 'a', 'f')) return static_cast<int>(c - 'a') + 10;
-  if (is_between(c, 'A', 'F')) return static_cast<int>(c - 'A') + 10;
-  return -1;
-}
-
-// What \d and its like stand for.
-std::optional<CodePoints> class_of_letter(char32_t letter) {
-  const CodePoints digits{{'0', '9'}};
-  const CodePoints words{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
-  const CodePoints spaces{{'\t', '\r'}, {' ', ' '}};
-  switch (letter) {
-    case 'd':
-      return digits;
-    case 'D':
-      return digits.complement();
-    case 'w':
-      return words;
-    case 'W':
-      return words.complement();
-    case 's':
-      return spaces;
-    case 'S':
-      return spaces.complement();
-    default:
-      return std::nullopt;
-  }
-}
 
 class Parser {
  public:
@@ -84,13 +34,7 @@ class Parser {
 
   // What stands where reading stopped is not what was expected.
   tl::unexpected<Error> wrong(std::string_view expected, ErrorCode code = ErrorCode::kInvalid) const {
-    std::string found = "the end";
-    if (at_ < text_.size()) {
-      found = "'";
-      const auto sequences = utf8_sequences({{text_[at_], text_[at_]}});
-      for (const ByteRange& byte : sequences[0]) found += static_cast<char>(byte.first);
-      found += "'";
-    }
+    const std::string found = at_ < text_.size() ? "'" + utf8_of(text_[at_]) + "'" : "the end";
     return fail(code, "regex, character " + std::to_string(at_ + 1) + ": expected " + std::string(expected) +
                           ", found " + found);
   }
