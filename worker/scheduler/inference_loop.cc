@@ -19,6 +19,7 @@ struct InferenceLoop::Sequence {
   engine::KvSequence kv;
 
   std::optional<Decoding> decoding;        // of DecodeWork
+  engine::Tokens row;                      // of DecodeWork, in a step: the token drawn last, and its guesses
   std::vector<size_t> path_of_fork;        // of ScoreWork: the scheduler's path i is `paths[path_of_fork[i]]`
   std::vector<engine::KvSequence> forks;   // [i]
   std::optional<size_t> path_of_prompt;    // of ScoreWork: the path that is empty, if one is
@@ -73,6 +74,7 @@ bool InferenceLoop::step() {
     std::visit([this](auto& one) { hear(std::move(one)); }, message);
   }
   admit();
+  guess();
   const std::vector<Piece> pieces = scheduler_.next_step();
   if (pieces.empty()) return false;
   run_step(pieces);
@@ -86,6 +88,18 @@ void InferenceLoop::admit() {
     sequence.n_cached = sequence.kv.n_tokens();
     counters_.prompt_tokens += sequence.n_prompt;
     counters_.cached_tokens += sequence.n_cached;
+  }
+}
+
+void InferenceLoop::guess() {
+  const size_t n_max = scheduler_.guesses_max();
+  if (n_max == 0) return;
+  for (auto& [id, sequence] : sequences_) {
+    if (!sequence->decoding || sequence->decoding->n_drawn() == 0) continue;
+    const engine::Tokens guessed = sequence->decoding->guess(sequence->tokens, n_max);
+    sequence->row.assign(1, sequence->tokens.back());
+    sequence->row.insert(sequence->row.end(), guessed.begin(), guessed.end());
+    scheduler_.guess(id, guessed.size());
   }
 }
 
@@ -170,11 +184,13 @@ void InferenceLoop::run_step(const std::vector<Piece>& pieces) {
   size_t next_logits = 0;
   for (size_t i = 0; i < pieces.size(); ++i) {
     Sequence& sequence = *sequences_.at(pieces[i].id);
-    const std::span<float> logits = rows_[i].n_logits > 0 ? logits_[next_logits] : std::span<float>();
+    const size_t first_logits = next_logits;
     next_logits += rows_[i].n_logits;
     if (pieces[i].kind == Piece::Kind::kPrompt && pieces[i].last) sequence.prompt_done = clock_.now();
-    publish(pieces[i], sequence);
-    const bool finished = take(pieces[i], sequence, logits);
+    const bool decodes = pieces[i].kind == Piece::Kind::kDecode;
+    if (!decodes) publish(pieces[i], sequence);
+    const bool finished = take(pieces[i], sequence, first_logits, rows_[i].n_logits);
+    if (decodes) publish(pieces[i], sequence);  // without the guesses that were wrong
     if (finished || (sequence.primes && pieces[i].last)) end(sequence, in_step.size());
   }
 }
@@ -184,7 +200,8 @@ engine::BatchRow InferenceLoop::row_of(const Piece& piece) {
   engine::BatchRow row;
   switch (piece.kind) {
     case Piece::Kind::kDecode:
-      row = {&sequence.kv, {&sequence.tokens.back(), 1}, 1};
+      if (piece.n_tokens == 1) sequence.row.assign(1, sequence.tokens.back());
+      row = {&sequence.kv, sequence.row, piece.n_tokens};
       break;
     case Piece::Kind::kPrompt: {
       const bool wanted = piece.last && (sequence.decoding || sequence.path_of_prompt);
@@ -212,17 +229,32 @@ engine::BatchRow InferenceLoop::row_of(const Piece& piece) {
   return row;
 }
 
-bool InferenceLoop::take(const Piece& piece, Sequence& sequence, std::span<float> logits) {
-  if (logits.empty()) return false;
-  if (sequence.decoding) {
-    Decoding::Step step = sequence.decoding->next(logits, sequence.tokens);
-    if (sequence.decoding->stream() && !step.text.empty()) {
-      tell_(SequenceDelta{sequence.request.id, std::move(step.text)});
-    }
+// The token that is drawn from each of the logits, up to the first that was not guessed: what the model made
+// of the guesses behind it is forgotten.
+bool InferenceLoop::take_decode(Sequence& sequence, size_t first, size_t n_logits) {
+  std::string text;
+  size_t n_drawn = 0;
+  bool goes_on = true;
+  while (goes_on && n_drawn < n_logits) {
+    Decoding::Step step = sequence.decoding->next(logits_[first + n_drawn], sequence.tokens);
+    ++n_drawn;
+    text += step.text;
     sequence.finish_reason = std::move(step.finish_reason);
-    return !sequence.finish_reason.empty();
+    goes_on = step.guessed && sequence.finish_reason.empty();
   }
+  if (n_drawn > 1) scheduler_.drew_more(sequence.request.id, n_drawn - 1);
+  if (sequence.kv.n_tokens() >= sequence.tokens.size()) kv_.truncate(sequence.kv, sequence.tokens.size() - 1);
+  if (sequence.decoding->stream() && !text.empty()) {
+    tell_(SequenceDelta{sequence.request.id, std::move(text)});
+  }
+  return !sequence.finish_reason.empty();
+}
 
+bool InferenceLoop::take(const Piece& piece, Sequence& sequence, size_t first, size_t n_logits) {
+  if (n_logits == 0) return false;
+  if (sequence.decoding) return take_decode(sequence, first, n_logits);
+
+  const std::span<float> logits = logits_[first];
   const ScoreWork& score = *sequence.score();
   const size_t path =
       piece.kind == Piece::Kind::kPath ? sequence.path_of_fork[piece.path] : *sequence.path_of_prompt;
@@ -237,8 +269,12 @@ bool InferenceLoop::take(const Piece& piece, Sequence& sequence, std::span<float
 // Of a decode only full blocks, and at its end the rest: a text that goes on begins with this one.
 void InferenceLoop::publish(const Piece& piece, Sequence& sequence) {
   if (piece.kind == Piece::Kind::kPath) return;
-  const size_t n_tokens = sequence.kv.n_tokens();
-  if (piece.kind == Piece::Kind::kDecode && n_tokens % engine::kBlockTokens != 0) return;
+  size_t n_tokens = sequence.kv.n_tokens();
+  if (piece.kind == Piece::Kind::kDecode) {
+    const size_t n_behind = n_tokens % engine::kBlockTokens;
+    if (n_behind >= piece.n_tokens) return;  // no block became full in this step
+    n_tokens -= n_behind;
+  }
   kv_.publish(sequence.kv, std::span(sequence.tokens).first(n_tokens), sequence.primes);
 }
 

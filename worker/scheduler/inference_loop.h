@@ -56,10 +56,14 @@ class InferenceLoop {
   void hear(const CancelSequence& cancel);
   void hear(PrimePrefix prefix);
   void admit();
+  // Lets those that copy their input guess tokens for the next step.
+  void guess();
   void run_step(const std::vector<Piece>& pieces);
   engine::BatchRow row_of(const Piece& piece);
-  // Takes the piece's logits, if it has some. True when the sequence is finished.
-  bool take(const Piece& piece, Sequence& sequence, std::span<float> logits);
+  // Takes the piece's logits, if it has some: those from `first` on, of n_logits. True when the sequence is
+  // finished.
+  bool take(const Piece& piece, Sequence& sequence, size_t first, size_t n_logits);
+  bool take_decode(Sequence& sequence, size_t first, size_t n_logits);
   // Makes known what the piece computed, as soon as others can have use of it.
   void publish(const Piece& piece, Sequence& sequence);
   void end(Sequence& sequence, size_t batch_size);

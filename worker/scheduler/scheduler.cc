@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "shared/base/assert.h"
+#include "worker/scheduler/prompt_lookup.h"
 
 namespace tandem {
 
@@ -171,17 +173,40 @@ bool Scheduler::should_wait(Waiting& one, size_t n_known) {
   return true;
 }
 
+size_t Scheduler::guesses_max() const {
+  const auto n_decoding = static_cast<size_t>(
+      std::count_if(running_.begin(), running_.end(), [](const Running& one) { return one.decodes(); }));
+  if (n_decoding == 0) return 0;
+  return std::min(tandem::guesses_max(n_decoding), (limits_.batch_tokens_max - n_decoding) / n_decoding);
+}
+
+void Scheduler::guess(SequenceId id, size_t n_tokens) {
+  Running* sequence = find_running(id);
+  TANDEM_ASSERT(sequence != nullptr && sequence->decodes(), "only who decodes guesses");
+  TANDEM_ASSERT(sequence->n_drawn + n_tokens < sequence->need.decode_max,
+                "guesses stay within the answer's room");
+  sequence->n_guessed = n_tokens;
+}
+
+void Scheduler::drew_more(SequenceId id, size_t n_tokens) {
+  Running* sequence = find_running(id);
+  TANDEM_ASSERT(sequence != nullptr, "it runs until it is removed");
+  sequence->n_drawn += n_tokens;
+}
+
 std::vector<Piece> Scheduler::next_step() {
   std::vector<Piece> step;
   size_t room = limits_.batch_tokens_max;
 
   std::array<std::vector<Running*>, 2> with_work;
   for (Running& sequence : running_) {
-    if (sequence.prompt_done() && sequence.need.decode_max > 0) {
+    if (sequence.decodes()) {
       TANDEM_ASSERT(sequence.n_drawn < sequence.need.decode_max, "a sequence at its limit was removed");
-      step.push_back({.kind = Piece::Kind::kDecode, .id = sequence.need.id});
+      const size_t n_tokens = 1 + std::exchange(sequence.n_guessed, 0);
+      TANDEM_ASSERT(n_tokens <= room, "guesses leave room for the others' tokens");
+      step.push_back({.kind = Piece::Kind::kDecode, .id = sequence.need.id, .n_tokens = n_tokens});
       ++sequence.n_drawn;
-      --room;
+      room -= n_tokens;
     } else if (sequence.has_work()) {
       const bool impatient = sequence.n_left_out >= kPatience;
       with_work[impatient ? 0 : index_of(sequence.need.urgency)].push_back(&sequence);

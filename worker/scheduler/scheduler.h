@@ -3,7 +3,8 @@
 //
 // A step takes up to `batch_tokens_max` tokens, in this order:
 //
-//   1. one token of every sequence that decodes: nobody who is being answered waits behind a long prompt
+//   1. one token of every sequence that decodes, and its guesses: nobody who is being answered waits behind a
+//      long prompt
 //   2. of interactive sequences: paths (a few tokens that finish a label), then pieces of prompts
 //   3. of bulk sequences: the same with what is left
 //
@@ -57,10 +58,10 @@ struct Piece {
   enum class Kind : uint8_t { kDecode, kPath, kPrompt };
   Kind kind = Kind::kPrompt;
   SequenceId id = 0;
-  size_t path = 0;   // of kPath: which one
-  size_t begin = 0;  // of kPath and kPrompt: first token within the path or prompt
-  size_t n_tokens = 1;
-  bool last = true;  // the path or prompt ends with this piece: its logits are wanted
+  size_t path = 0;      // of kPath: which one
+  size_t begin = 0;     // of kPath and kPrompt: first token within the path or prompt
+  size_t n_tokens = 1;  // of kDecode: the token drawn last, and the guesses behind it
+  bool last = true;     // the path or prompt ends with this piece: its logits are wanted
 };
 
 class Scheduler {
@@ -81,6 +82,13 @@ class Scheduler {
   // prompt before anything else, and then this again until there is none. All that earlier steps computed of
   // prompts has been published to `kv`.
   std::optional<SequenceId> admit(const engine::KvCache& kv);
+
+  // How many tokens each sequence that decodes may guess in the next step (prompt_lookup.h), and that this
+  // one does, `n_tokens` of them. It draws no more than it was admitted for, guesses included.
+  size_t guesses_max() const;
+  void guess(SequenceId id, size_t n_tokens);
+  // It drew `n_tokens` more than the one of the step, since its guesses were right. Before the next step.
+  void drew_more(SequenceId id, size_t n_tokens);
 
   // The next step; empty when there is nothing to do. The caller runs all of it, and then tells of each
   // sequence that is over with remove().
@@ -105,10 +113,12 @@ class Scheduler {
     SequenceNeed need;
     size_t n_prompt_done = 0;
     size_t n_drawn = 0;              // tokens drawn by the steps planned so far
+    size_t n_guessed = 0;            // tokens that go into the next step behind the one drawn last
     size_t path = 0, path_done = 0;  // the path that is next, and how far it is
     size_t n_left_out = 0;           // steps in a row that it had work and got nothing
     std::vector<size_t> awaited;     // so many tokens of the prompt others wait for
     bool prompt_done() const { return n_prompt_done == need.prompt.size(); }
+    bool decodes() const { return prompt_done() && need.decode_max > 0; }
     bool has_work() const { return !prompt_done() || path < need.paths.size(); }
     size_t tokens_to_goal() const;
     size_t blocks_promised() const;

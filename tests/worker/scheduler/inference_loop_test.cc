@@ -204,6 +204,61 @@ TEST_F(InferenceLoopTest, TakesAnInteractiveOneFirst) {
   EXPECT_EQ(done_.front().id, 3u);
 }
 
+// Prompts that repeat, alone and side by side, in small steps, with others that do not guess: the same
+// tokens, in fewer steps.
+TEST_F(InferenceLoopTest, GuessingChangesNoAnswer) {
+  for (const SchedulerLimits limits :
+       {SchedulerLimits{.n_blocks = 256, .sequences_max = 1, .batch_tokens_max = 64, .positions_max = 4096},
+        SchedulerLimits{.n_blocks = 64, .sequences_max = 3, .batch_tokens_max = 7, .positions_max = 4096},
+        SchedulerLimits{
+            .n_blocks = 256, .sequences_max = 16, .batch_tokens_max = 512, .positions_max = 4096}}) {
+    std::vector<std::vector<std::string>> texts(2);
+    std::vector<uint32_t> n_computed(2), n_drawn(2);
+    for (const bool speculate : {false, true}) {
+      make(limits);
+      done_.clear();
+      deltas_.clear();
+      for (SequenceId id = 0; id < 12; ++id) {
+        const engine::Tokens& once = tiny_.decodes[id % 8].prompt;
+        engine::Tokens prompt = once;
+        if (once.size() < 100) prompt.insert(prompt.end(), once.begin(), once.end());
+        DecodeWork work = greedy(static_cast<uint32_t>(20 + 9 * id));
+        work.sampler.temperature = id % 2 == 0 ? 0 : 0.8;
+        work.sampler.seed = id;
+        work.stream = id == 3;
+        work.speculate = speculate && id % 3 != 2;
+        decode(id, prompt, work);
+      }
+      run_until_idle();
+      std::string streamed;
+      for (const SequenceDelta& delta : deltas_) streamed += delta.text;
+      EXPECT_EQ(streamed, done(3).text);
+      for (SequenceId id = 0; id < 12; ++id) {
+        texts[speculate].push_back(done(id).text + "/" + done(id).finish_reason);
+        n_computed[speculate] += done(id).computed_tokens;
+        n_drawn[speculate] += done(id).completion_tokens;
+      }
+    }
+    EXPECT_EQ(texts[0], texts[1]);
+    EXPECT_EQ(n_drawn[0], n_drawn[1]);
+    EXPECT_GT(n_computed[1], n_computed[0]) << "wrong guesses were made, and forgotten";
+  }
+}
+
+// Left alone, this one falls into a loop: nearly every guess is right.
+TEST_F(InferenceLoopTest, GuessingTakesFewerSteps) {
+  std::vector<size_t> n_steps;
+  for (const bool speculate : {false, true}) {
+    DecodeWork work = greedy(400);
+    work.speculate = speculate;
+    decode(n_steps.size(), tiny_.find("p3").prompt, work);
+    n_steps.push_back(0);
+    while (loop_->step()) ++n_steps.back();
+  }
+  EXPECT_EQ(done(0).text, done(1).text);
+  EXPECT_LT(n_steps[1] * 4, n_steps[0] * 3);
+}
+
 // The loop on its own thread, as in a worker.
 TEST_F(InferenceLoopTest, RunsUntilItsInboxIsClosed) {
   Inbox<FromInference> answers;

@@ -229,5 +229,46 @@ TEST(BlocksNeeded, CountsForksWithoutThePromptsFullBlocks) {
   EXPECT_EQ(blocks_needed({.id = 1, .prompt = prompt(62), .decode_max = 0, .paths = {3}}), 4u);
 }
 
+// Guesses go into the step behind the token drawn last, as many as there is cheap room for.
+TEST(SchedulerGuessesTest, AGuessTakesItsTokensAlong) {
+  Scheduler scheduler({.n_blocks = 8, .sequences_max = 2, .batch_tokens_max = 6, .positions_max = 200});
+  auto kv = engine::KvCache::create({.n_layers = 1, .n_kv_heads = 1, .d_head = 8}, 8);
+  ASSERT_TRUE(kv);
+  const engine::Tokens one{1, 2, 3}, other{4, 5, 6};
+  ASSERT_TRUE(scheduler.add({.id = 1, .prompt = one, .decode_max = 40, .paths = {}}));
+  ASSERT_EQ(scheduler.admit(*kv), 1u);
+  EXPECT_EQ(scheduler.guesses_max(), 0u) << "its prompt comes first";
+  scheduler.next_step();
+  EXPECT_EQ(scheduler.guesses_max(), 5u) << "a step has room for six tokens";
+
+  scheduler.guess(1, 4);
+  auto step = scheduler.next_step();
+  ASSERT_EQ(step.size(), 1u);
+  EXPECT_EQ(step[0].n_tokens, 5u);
+  scheduler.drew_more(1, 4);
+  EXPECT_EQ(scheduler.next_step().at(0).n_tokens, 1u) << "a guess is for one step";
+
+  ASSERT_TRUE(scheduler.add({.id = 2, .prompt = other, .decode_max = 40, .paths = {}}));
+  ASSERT_EQ(scheduler.admit(*kv), 2u);
+  scheduler.next_step();
+  EXPECT_EQ(scheduler.guesses_max(), 2u) << "shared between two";
+}
+
+// What was drawn by guessing is no longer promised, so that others can be admitted as early as ever.
+TEST(SchedulerGuessesTest, DrawnTokensAreNotPromisedTwice) {
+  Scheduler scheduler({.n_blocks = 8, .sequences_max = 1, .batch_tokens_max = 64, .positions_max = 200});
+  auto kv = engine::KvCache::create({.n_layers = 1, .n_kv_heads = 1, .d_head = 8}, 8);
+  ASSERT_TRUE(kv);
+  const engine::Tokens prompt(30, 1);
+  ASSERT_TRUE(scheduler.add({.id = 1, .prompt = prompt, .decode_max = 40, .paths = {}}));
+  ASSERT_EQ(scheduler.admit(*kv), 1u);
+  scheduler.next_step();
+  EXPECT_EQ(scheduler.n_blocks_promised(), 2u);
+  scheduler.guess(1, 4);
+  scheduler.next_step();
+  scheduler.drew_more(1, 4);  // 30 and 5 computed: the second block is begun
+  EXPECT_EQ(scheduler.n_blocks_promised(), 1u);
+}
+
 }  // namespace
 }  // namespace tandem
