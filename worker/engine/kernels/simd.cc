@@ -58,7 +58,6 @@ HWY_AFTER_NAMESPACE();
 namespace tandem::engine {
 namespace {
 
-// All that this CPU can run, best first.
 std::vector<Simd> possible() {
   std::vector<Simd> all;
   const auto add = [&](const char* name, Simd simd) {
@@ -82,14 +81,18 @@ std::vector<Simd> possible() {
 
 }  // namespace
 
+std::span<const Simd> all_simd() {
+  static const std::vector<Simd> all = possible();
+  return all;
+}
+
 const Simd& simd() {
-  static const Simd chosen = [] {
-    const std::vector<Simd> all = possible();
+  static const Simd& chosen = []() -> const Simd& {
     const char* const wish = std::getenv("TANDEM_SIMD");
-    for (const Simd& one : all) {
+    for (const Simd& one : all_simd()) {
       if (wish != nullptr && one.name == wish) return one;
     }
-    return all.front();
+    return all_simd().front();
   }();
   return chosen;
 }

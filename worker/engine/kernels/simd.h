@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 namespace tandem::engine {
@@ -84,5 +85,8 @@ struct Simd {
 // The best that this CPU can, or the one that the environment variable TANDEM_SIMD names when it can run
 // that: for tests and comparisons.
 const Simd& simd();
+
+// All that this CPU can run, best first: for tests.
+std::span<const Simd> all_simd();
 
 }  // namespace tandem::engine

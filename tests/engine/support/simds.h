@@ -1,0 +1,25 @@
+// What tests of the innermost loops have in common.
+
+#pragma once
+
+#include <cstring>
+#include <span>
+
+#include "worker/engine/kernels/simd.h"
+
+namespace tandem::testing {
+
+// Those that must give the same bits as each other; the other ones round a product before they add it.
+inline bool fuses(const engine::Simd& simd) {
+  return simd.name != "sse4" && simd.name != "plain";
+}
+
+template <typename T>
+bool same_bits(std::span<const T> a, std::span<const T> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+inline bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return same_bits<float>(a, b);
+}
+
+}  // namespace tandem::testing
