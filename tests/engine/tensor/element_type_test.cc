@@ -45,6 +45,23 @@ TEST(ElementTypeTest, NarrowsToTheNearestAndTiesToEven) {
   EXPECT_EQ(narrow_bf16(std::bit_cast<float>(0x3f818000u)), 0x3f82);
 }
 
+// Between each f16 and the next lie values that are nearer to one of them, and the middle.
+TEST(ElementTypeTest, NarrowsEveryFloatToTheNearestF16) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (uint16_t half = 0; half < 0x7c00; ++half) {
+    const float value = widen_f16(half);
+    const uint16_t next = static_cast<uint16_t>(half + 1);  // behind the largest one comes infinity
+    const float middle = (value + (next == 0x7c00 ? 65536.0f : widen_f16(next))) / 2;
+    ASSERT_EQ(narrow_f16(value), half);
+    ASSERT_EQ(narrow_f16(-value), half | 0x8000);
+    ASSERT_EQ(narrow_f16(middle), half % 2 == 0 ? half : next) << middle;
+    ASSERT_EQ(narrow_f16(std::nextafter(middle, 0.0f)), half) << middle;
+    ASSERT_EQ(narrow_f16(-std::nextafter(middle, kInfinity)), next | 0x8000) << middle;
+  }
+  for (const float large : {65536.0f, 1e30f, kInfinity}) EXPECT_EQ(narrow_f16(large), 0x7c00);
+  EXPECT_TRUE(std::isnan(widen_f16(narrow_f16(std::numeric_limits<float>::quiet_NaN()))));
+}
+
 // A tensor may begin at any byte of a file.
 TEST(ElementTypeTest, WidensFromAnyAlignment) {
   const float values[] = {1.5f, -2.25f, 0.0f};

@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "worker/engine/kernels/simd.h"
+#include "worker/engine/tensor/element_type.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tandem::engine::HWY_NAMESPACE {
@@ -45,6 +46,10 @@ void widen_f16_row(const uint16_t* HWY_RESTRICT half, size_t n, float* HWY_RESTR
 }
 
 void narrow_f16_row(const float* HWY_RESTRICT values, size_t n, uint16_t* HWY_RESTRICT out) {
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2
+  // Without an instruction for it, Highway truncates.
+  for (size_t i = 0; i < n; ++i) out[i] = narrow_f16(HWY_MAX(HWY_MIN(values[i], 65504.0f), -65504.0f));
+#else
   const RowFloats d;
   const hn::Rebind<hwy::float16_t, RowFloats> dh;
   const auto most = hn::Set(d, 65504.0f), least = hn::Set(d, -65504.0f);
@@ -52,6 +57,7 @@ void narrow_f16_row(const float* HWY_RESTRICT values, size_t n, uint16_t* HWY_RE
     const auto clamped = hn::Max(hn::Min(hn::LoadU(d, values + i), most), least);
     hn::StoreU(hn::DemoteTo(dh, clamped), dh, reinterpret_cast<hwy::float16_t*>(out + i));
   }
+#endif
 }
 
 template <class Input>
@@ -106,9 +112,11 @@ void rms_norm_row(const float* x, const float* gain, size_t n, float epsilon, fl
 
 void silu_gate_row(const float* gate, const float* up, size_t n, float* out) {
   const RowFloats d;
-  const auto one = hn::Set(d, 1.0f);
-  const auto some = [&](auto g, auto u)
-                        HWY_ATTR { return hn::Mul(hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g)))), u); };
+  // Exp() is infinite from 89 on, as it should, and wraps around behind 104.
+  const auto one = hn::Set(d, 1.0f), most = hn::Set(d, 100.0f);
+  const auto some = [&](auto g, auto u) HWY_ATTR {
+    return hn::Mul(hn::Div(g, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(g), most)))), u);
+  };
   size_t i = 0;
   for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
     hn::StoreU(some(hn::LoadU(d, gate + i), hn::LoadU(d, up + i)), d, out + i);

@@ -34,7 +34,9 @@ float widen_f16(uint16_t bits);
 // product of a small integer and an f16 fits a float. `type` is not kOther.
 void widen(ElementType type, const std::byte* stored, std::span<float> out);
 
-// The nearest bf16 (ties to even), as checkpoints are written; NaN stays NaN.
+// The nearest bf16 and f16 (ties to even), as checkpoints are written; NaN stays NaN, and what is too large
+// becomes infinite.
 uint16_t narrow_bf16(float value);
+uint16_t narrow_f16(float value);
 
 }  // namespace tandem::engine
