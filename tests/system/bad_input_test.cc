@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/small_disk.h"
 #include "tests/system/deployment.h"
 
 namespace tandem::testing {
@@ -199,23 +200,6 @@ TEST(BadInput, WithoutABrokerTheCommandSaysWhatItTriedAndWhatToDo) {
 
 // ---- a full disk
 // --------------------------------------------------------------------------------------------------
-
-// A file system of its own of a few hundred KiB, in a mount namespace that ends with the program.
-std::vector<std::string> on_small_disk(const std::string& folder, const std::string& size,
-                                       const std::vector<std::string>& arguments) {
-  std::vector<std::string> wrapped = {
-      "/usr/bin/unshare",
-      "--user",
-      "--map-root-user",
-      "--mount",
-      "/bin/sh",
-      "-c",
-      "mkdir -p \"$0\" && mount -t tmpfs -o size=" + size + " tmpfs \"$0\" && exec \"$@\"",
-      folder};
-  wrapped.insert(wrapped.end(), arguments.begin(), arguments.end());
-  wrapped[8] = (bin_dir() / arguments[0]).string();
-  return wrapped;
-}
 
 bool small_disks_work(Deployment& here) {
   auto probe = on_small_disk(here.path("probe"), "64k", {"tandem-broker", "--version"});
