@@ -1,6 +1,6 @@
 // Answers the requests of the golden checker, for any folder laid out like the golden one:
 //
-//   golden_check.py --requests | golden_answers DIR > answers.jsonl
+//   golden_check.py --requests | golden_answers DIR [--compute f32|bf16|q8] [--kv f32|f16] > answers.jsonl
 //
 // One JSON request on each line of stdin, one answer on each line of stdout. Kinds: logits, generate, embed,
 // tokenize, decode, chat, sample, rope; lines of other kinds are passed over, and their number is told on
@@ -69,7 +69,8 @@ SamplerSettings settings_from(const Json& params, double temperature) {
 
 class Answerer {
  public:
-  explicit Answerer(Path folder) : folder_(std::move(folder)) {}
+  Answerer(Path folder, ComputeType compute, KvType kv)
+      : folder_(std::move(folder)), compute_(compute), kv_(kv) {}
 
   // The fields of the answer; nothing when the request is of a kind that is passed over. May throw
   // Json::exception for a request without the fields it needs.
@@ -258,9 +259,10 @@ class Answerer {
   Result<LoadedModel*> model(const std::string& name) {
     LoadedModel& loaded = models_[name];
     if (loaded.model == nullptr) {
-      TANDEM_ASSIGN(std::unique_ptr<Model> model, Model::load(folder_ / "models" / name, {}));
+      TANDEM_ASSIGN(std::unique_ptr<Model> model,
+                    Model::load(folder_ / "models" / name, {.compute = compute_}));
       const size_t n_blocks = (model->config().n_positions_max + kNewTokensMax) / kBlockTokens + 1;
-      TANDEM_ASSIGN(KvCache kv, KvCache::create(model->kv_shape(), n_blocks));
+      TANDEM_ASSIGN(KvCache kv, KvCache::create(model->kv_shape(kv_), n_blocks));
       loaded = {std::move(model), std::make_unique<KvCache>(std::move(kv))};
     }
     return &loaded;
@@ -269,7 +271,7 @@ class Answerer {
   Result<Embedder*> embedder(const std::string& name) {
     std::unique_ptr<Embedder>& loaded = embedders_[name];
     if (loaded == nullptr) {
-      TANDEM_ASSIGN(loaded, Embedder::load(folder_ / "models" / name, {}));
+      TANDEM_ASSIGN(loaded, Embedder::load(folder_ / "models" / name, {.compute = compute_}));
     }
     return loaded.get();
   }
@@ -317,6 +319,8 @@ class Answerer {
   }
 
   Path folder_;
+  ComputeType compute_;
+  KvType kv_;
   std::map<std::string, LoadedModel> models_;
   std::map<std::string, std::unique_ptr<Embedder>> embedders_;
   std::map<std::string, Tokenizer> tokenizers_;
@@ -340,8 +344,21 @@ Result<bool> answer_line(Answerer& answerer, const std::string& line) try {
 }  // namespace tandem::engine
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: golden_answers DIR < requests.jsonl > answers.jsonl\n";
+  using tandem::engine::ComputeType, tandem::engine::KvType;
+  ComputeType compute = ComputeType::kF32;
+  KvType kv = KvType::kF32;
+  bool understood = argc % 2 == 0;
+  for (int i = 2; understood && i < argc; i += 2) {
+    const std::string option = argv[i], value = argv[i + 1];
+    understood = (option == "--compute" && (value == "f32" || value == "bf16" || value == "q8")) ||
+                 (option == "--kv" && (value == "f32" || value == "f16"));
+    if (option == "--kv") kv = value == "f16" ? KvType::kF16 : KvType::kF32;
+    for (const ComputeType type : {ComputeType::kF32, ComputeType::kBf16, ComputeType::kQ8}) {
+      if (option == "--compute" && name_of(type) == value) compute = type;
+    }
+  }
+  if (!understood) {
+    std::cerr << "usage: golden_answers DIR [--compute f32|bf16|q8] [--kv f32|f16] < requests > answers\n";
     return 2;
   }
   if (!std::filesystem::is_directory(argv[1])) {
@@ -349,7 +366,7 @@ int main(int argc, char** argv) {
               << ": expected a folder with models/, tokenizers/ and golden/\n";
     return 2;
   }
-  tandem::engine::Answerer answerer(argv[1]);
+  tandem::engine::Answerer answerer(argv[1], compute, kv);
   std::string line;
   size_t n_passed_over = 0, n_failed = 0;
   for (size_t n = 1; std::getline(std::cin, line); ++n) {

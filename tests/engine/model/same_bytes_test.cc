@@ -113,6 +113,9 @@ TEST_P(SameBytesTest, WithBeginningsThatAreShared) {
   expect_the_same(2, {.name = "shared", .n_jobs_max = 16, .seed = 4, .share_prefix = true});
   expect_the_same(
       2, {.name = "shared, pieces", .n_jobs_max = 64, .n_piece_max = 33, .seed = 5, .share_prefix = true});
+  expect_the_same(1, {.name = "cached", .n_jobs_max = 2, .seed = 10, .from_cache = true});
+  expect_the_same(
+      2, {.name = "cached, pieces", .n_jobs_max = 16, .n_piece_max = 50, .seed = 11, .from_cache = true});
 }
 
 TEST_P(SameBytesTest, WithMoreLogitsAskedForOrHiddenStates) {

@@ -63,6 +63,10 @@ class Runner {
       one.sequence = must(kv_.fork(prefix_of(job), job.n_prefix));
       one.n_done = job.n_prefix;
     }
+    if (batching_.from_cache) {
+      one.sequence = kv_.begin_with(job.prompt);
+      one.n_done = one.sequence.n_tokens();
+    }
     TANDEM_ASSERT(kv_.reserve(one.sequence, job.prompt.size() + job.n_decoded), "there are blocks for all");
     running_.push_back(std::move(one));
   }
@@ -105,6 +109,7 @@ class Runner {
       n_places += batch[i].n_logits;
       Running& one = running_[i];
       one.n_done += one.n_in_batch;
+      if (batching_.from_cache) kv_.publish(one.sequence, std::span(one.tokens).first(one.n_done));
       if (one.n_done == one.tokens.size()) keep(one, logits[n_places - 1]);
     }
     std::erase_if(running_, [](const Running& one) { return one.n_done == one.tokens.size(); });

@@ -26,6 +26,7 @@ struct Batching {
   size_t n_piece_max = 0;     // prompts come in pieces of 1 to this many tokens; 0: whole
   uint32_t seed = 0;          // of the order of jobs and of the pieces; 0: as they come
   bool share_prefix = false;  // prefixes are computed once and forked
+  bool from_cache = false;    // what other prompts began with is taken from the cache, as a worker does it
   bool only_wanted = false;   // logits of the wanted tokens only, at the end of the prompt
   bool all_logits = false;    // logits of every token are asked for, and only the last ones looked at
   bool with_hidden = false;   // through forward_with_hidden()
