@@ -28,6 +28,7 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
   reader.bytes("cache.bytes", config.cache_bytes, {1 << 20, 1ull << 40},
                "upper limit; the least recently used answers go first");
   reader.key("engine.threads", config.threads, {0, 1024}, "that compute; 0: one for each core");
+  reader.key("engine.pin", config.pin, "all but the first of these threads stay on a core of their own");
   reader.choice("engine.compute", config.compute, {"f32", "bf16", "q8"},
                 "how weights are kept and multiplied: q8 is fastest, bf16 exact for most checkpoints");
   reader.choice("engine.kv", config.kv, {"f16", "f32"},

@@ -28,6 +28,7 @@ struct WorkerConfig {
   uint64_t cache_bytes = 256ull << 20;
 
   uint32_t threads = 0;  // 0: one for each core
+  bool pin = false;
   std::string compute = "bf16";
   std::string kv = "f16";
   std::filesystem::path packed_folder = cache_dir() / "weights";

@@ -39,6 +39,7 @@ Hello hello_of(const WorkerConfig& config, const engine::Model& model, const Tas
 
 engine::ModelOptions model_options(const WorkerConfig& config) {
   return {.n_threads = config.threads,
+          .pin = config.pin,
           .compute = config.compute == "f32"    ? engine::ComputeType::kF32
                      : config.compute == "bf16" ? engine::ComputeType::kBf16
                                                 : engine::ComputeType::kQ8,

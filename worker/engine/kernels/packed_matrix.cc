@@ -41,8 +41,9 @@ void pack_q8(const float* rows, size_t stride, size_t n, std::byte* to) {
     const float* row = rows + o * stride;
     float largest = 0;
     for (size_t i = 0; i < n; ++i) largest = std::max(largest, std::fabs(row[i]));
-    block.scales[o] = largest / 127.0f;
-    const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+    const bool is_zero = largest < kQ8Least;
+    block.scales[o] = is_zero ? 0.0f : largest / 127.0f;
+    const float inverse = is_zero ? 0.0f : 127.0f / largest;
     for (size_t i = 0; i < n; ++i) {
       block.values[i / 4][o][i % 4] =
           static_cast<uint8_t>(128 + static_cast<int>(std::nearbyint(row[i] * inverse)));

@@ -47,7 +47,13 @@ struct Tile {
 class TileAttention {
  public:
   TileAttention(KvCache& cache, const Tile& tile, AttentionScratch::OfThread& scratch)
-      : cache_(cache), shape_(cache.shape()), tile_(tile), scratch_(scratch), n_rows_(tile.n_rows()) {}
+      : cache_(cache),
+        shape_(cache.shape()),
+        tile_(tile),
+        scratch_(scratch),
+        n_rows_(tile.n_rows()),
+        value_bytes_(shape_.type == KvType::kF32 || n_rows_ > simd().float_rows_max ? sizeof(float)
+                                                                                    : sizeof(uint16_t)) {}
 
   void run() {
     gather_q();
@@ -57,11 +63,14 @@ class TileAttention {
   }
 
  private:
-  const float* as_floats(const std::byte* stored, size_t n) {
-    if (shape_.type == KvType::kF32) return reinterpret_cast<const float*>(stored);
-    float* const wide = grown(scratch_.wide, n);
-    simd().widen_f16(reinterpret_cast<const uint16_t*>(stored), n, wide);
-    return wide;
+  // A head of one block as the tiles take it. Widening f16 once pays when several tiles use it.
+  const std::byte* as_tiles_take_it(const std::byte* stored, size_t n) {
+    if (value_bytes_ == sizeof(float) && shape_.type == KvType::kF16) {
+      float* const wide = grown(scratch_.wide, n);
+      simd().widen_f16(reinterpret_cast<const uint16_t*>(stored), n, wide);
+      return reinterpret_cast<const std::byte*>(wide);
+    }
+    return stored;
   }
 
   // [blocks of 128 dimensions][n_rows][128]
@@ -82,12 +91,13 @@ class TileAttention {
   void score() {
     float* scores = grown(scratch_.scores, tile_.n_blocks() * n_rows_ * kBlockTokens);
     for (size_t b = 0; b < tile_.n_blocks(); ++b, scores += n_rows_ * kBlockTokens) {
-      const float* keys =
-          as_floats(cache_.keys(tile_.blocks[b], tile_.layer, tile_.kv_head), shape_.d_head * kBlockTokens);
+      const std::byte* keys = as_tiles_take_it(cache_.keys(tile_.blocks[b], tile_.layer, tile_.kv_head),
+                                               shape_.d_head * kBlockTokens);
       for (size_t i = 0; i < n_q_blocks_; ++i) {
         const size_t n_inputs = std::min(kBlockInputs, shape_.d_head - i * kBlockInputs);
-        simd().f32(n_rows_, n_inputs, scratch_.q.data() + i * n_rows_ * kBlockInputs,
-                   keys + i * kBlockInputs * kBlockTokens, scores, i == 0, {});
+        const auto tile = value_bytes_ == sizeof(float) ? simd().f32 : simd().f16;
+        tile(n_rows_, n_inputs, scratch_.q.data() + i * n_rows_ * kBlockInputs,
+             keys + i * kBlockInputs * kBlockTokens * value_bytes_, scores, i == 0, {});
       }
     }
   }
@@ -122,11 +132,12 @@ class TileAttention {
     for (size_t b = 0; b < tile_.n_blocks(); ++b) {
       // Slots behind the last position hold what was there before: never read.
       const size_t n_tokens = std::min(kBlockTokens, tile_.n_positions() - b * kBlockTokens);
-      const float* values =
-          as_floats(cache_.values(tile_.blocks[b], tile_.layer, tile_.kv_head), n_panels * kBlockFloats);
+      const std::byte* values = as_tiles_take_it(cache_.values(tile_.blocks[b], tile_.layer, tile_.kv_head),
+                                                 n_panels * kBlockFloats);
       for (size_t panel = 0; panel < n_panels; ++panel) {
-        simd().f32_narrow(n_rows_, n_tokens, scratch_.scores.data() + b * n_rows_ * kBlockTokens,
-                          values + panel * kBlockFloats, out + panel * n_rows_ * kPanelOutputs, b == 0, {});
+        const auto tile = value_bytes_ == sizeof(float) ? simd().f32_narrow : simd().f16_narrow;
+        tile(n_rows_, n_tokens, scratch_.scores.data() + b * n_rows_ * kBlockTokens,
+             values + panel * kBlockFloats * value_bytes_, out + panel * n_rows_ * kPanelOutputs, b == 0, {});
       }
     }
     for (size_t row = 0; row < n_rows_; ++row) {
@@ -145,6 +156,7 @@ class TileAttention {
   const Tile& tile_;
   AttentionScratch::OfThread& scratch_;
   const size_t n_rows_;
+  const size_t value_bytes_;  // of what the tiles read
   size_t n_q_blocks_ = 0;
 };
 

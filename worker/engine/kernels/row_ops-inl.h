@@ -68,8 +68,9 @@ void quantize_block(const float* HWY_RESTRICT x, void* out, float& scale, int32_
   auto most = hn::Zero(d);
   for (size_t i = 0; i < kBlockInputs; i += hn::Lanes(d)) most = hn::Max(most, hn::Abs(hn::LoadU(d, x + i)));
   const float largest = hn::GetLane(hn::MaxOfLanes(d, most));
-  scale = largest / 127.0f;
-  const auto inverse = hn::Set(d, largest > 0 ? 127.0f / largest : 0.0f);
+  const bool is_zero = largest < kQ8Least;
+  scale = is_zero ? 0.0f : largest / 127.0f;
+  const auto inverse = hn::Set(d, is_zero ? 0.0f : 127.0f / largest);
   auto sums = hn::Zero(di);
   for (size_t i = 0; i < kBlockInputs; i += hn::Lanes(d)) {
     const auto rounded = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));

@@ -23,9 +23,11 @@ namespace tandem::engine::HWY_NAMESPACE {
 Simd of_this_target() {
   Simd simd;
   simd.float_rows_max = kFloatRows;
-  simd.f32 = float_rows<kBlockInputs, false>;
-  simd.bf16 = float_rows<kBlockInputs, true>;
-  simd.f32_narrow = float_rows<32, false>;
+  simd.f32 = float_rows<kBlockInputs, Stored::kF32>;
+  simd.bf16 = float_rows<kBlockInputs, Stored::kBf16Pairs>;
+  simd.f16 = float_rows<kBlockInputs, Stored::kF16>;
+  simd.f32_narrow = float_rows<32, Stored::kF32>;
+  simd.f16_narrow = float_rows<32, Stored::kF16>;
   simd.q8_rows_max = kWideRows;
   simd.q8_input_bytes = 2;
   simd.q8 = q8_rows<int16_t, kWideRows>;

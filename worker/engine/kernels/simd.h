@@ -23,6 +23,9 @@ namespace tandem::engine {
 inline constexpr size_t kPanelOutputs = 32;  // side by side in a panel
 inline constexpr size_t kBlockInputs = 128;  // summed on their own
 
+inline constexpr float kQ8Least =
+    1e-30f;  // a block of nothing larger is zeros: its inverse would be infinite
+
 // One block of one panel of q8 weights. values[i / 4][o][i % 4] = weight + 128 of input i and output o.
 struct Q8Block {
   uint8_t values[kBlockInputs / 4][kPanelOutputs][4];
@@ -39,9 +42,8 @@ struct Prefetch {
 // `first`.
 //
 //   x        rows 128 floats apart, or 32 for the narrow one
-//   weights  f32 [n_inputs][32], or bf16 pairs [n_inputs][16]: output o in the low half of word o, o + 16 in
-//   the
-//            high half
+//   weights  f32 or f16 [n_inputs][32], or bf16 pairs [n_inputs][16]: output o in the low half of word o,
+//            o + 16 in the high half
 //   c        [n_rows][32]
 using FloatTile = void (*)(size_t n_rows, size_t n_inputs, const float* x, const void* weights, float* c,
                            bool first, Prefetch next);
@@ -59,7 +61,8 @@ struct Simd {
   size_t float_rows_max = 1;  // rows that one pass over a block of weights serves
   size_t q8_rows_max = 1;
   size_t q8_input_bytes = 1;
-  FloatTile f32 = nullptr, bf16 = nullptr, f32_narrow = nullptr;
+  FloatTile f32 = nullptr, bf16 = nullptr, f16 = nullptr;
+  FloatTile f32_narrow = nullptr, f16_narrow = nullptr;
   Q8Tile q8 = nullptr;
 
   // out[i][32] floats from n_inputs rows of bf16 pairs.

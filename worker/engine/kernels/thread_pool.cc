@@ -24,6 +24,22 @@ void wait_until_changed(const std::atomic<uint32_t>& value, uint32_t old) {
   value.wait(old, std::memory_order_acquire);
 }
 
+// The calling thread, to the i-th of the cores it may run on; stays where it is when that cannot be.
+void pin_to(size_t i) {
+  cpu_set_t cores;
+  if (::sched_getaffinity(0, sizeof cores, &cores) != 0) return;
+  const size_t n_cores = static_cast<size_t>(std::max(1, CPU_COUNT(&cores)));
+  size_t n_before = 0;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (!CPU_ISSET(core, &cores) || n_before++ != i % n_cores) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    (void)::sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+}
+
 }  // namespace
 
 size_t n_usable_cores() {
@@ -32,10 +48,13 @@ size_t n_usable_cores() {
   return std::max(1u, std::thread::hardware_concurrency());  // more cores than cpu_set_t has bits
 }
 
-ThreadPool::ThreadPool(size_t n_threads) {
+ThreadPool::ThreadPool(size_t n_threads, Pin pin) {
   if (n_threads == 0) n_threads = n_usable_cores();
   for (size_t thread = 1; thread < n_threads; ++thread) {
-    threads_.emplace_back([this, thread] { work(thread); });
+    threads_.emplace_back([this, thread, pin] {
+      if (pin == Pin::kYes) pin_to(thread);
+      work(thread);
+    });
   }
 }
 

@@ -18,7 +18,11 @@ size_t n_usable_cores();
 // time and must not be nested. Bodies must not throw.
 class ThreadPool {
  public:
-  explicit ThreadPool(size_t n_threads);  // 0: n_usable_cores()
+  enum class Pin { kNo, kYes };
+
+  // n_threads 0: n_usable_cores(). When pinned, thread i stays on the i-th core that this process may use:
+  // for machines that do nothing else. Callers of run() are left alone; the first core is theirs.
+  explicit ThreadPool(size_t n_threads, Pin pin = Pin::kNo);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

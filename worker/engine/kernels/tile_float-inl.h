@@ -30,17 +30,24 @@ inline constexpr size_t kFloatRows = 12;
 inline constexpr size_t kFloatRows = 6;
 #endif
 
+enum class Stored { kF32, kBf16Pairs, kF16 };
+
 // A register of outputs from `column` on, and one of those 16 further on, both of input i.
-template <bool kBf16>
+template <Stored kStored>
 HWY_INLINE void load_weights(const void* weights, size_t i, size_t column, FloatVector& low,
                              FloatVector& high) {
   const Floats d;
-  if constexpr (kBf16) {
+  if constexpr (kStored == Stored::kBf16Pairs) {
     const hn::RebindToUnsigned<Floats> du;
     const auto pairs =
         hn::LoadU(du, static_cast<const uint32_t*>(weights) + i * (kPanelOutputs / 2) + column);
     low = hn::BitCast(d, hn::ShiftLeft<16>(pairs));
     high = hn::BitCast(d, hn::And(pairs, hn::Set(du, 0xFFFF0000u)));
+  } else if constexpr (kStored == Stored::kF16) {
+    const hn::Rebind<hwy::float16_t, Floats> dh;
+    const auto* row = static_cast<const hwy::float16_t*>(weights) + i * kPanelOutputs + column;
+    low = hn::PromoteTo(d, hn::LoadU(dh, row));
+    high = hn::PromoteTo(d, hn::LoadU(dh, row + kPanelOutputs / 2));
   } else {
     const float* row = static_cast<const float*>(weights) + i * kPanelOutputs + column;
     low = hn::LoadU(d, row);
@@ -48,7 +55,7 @@ HWY_INLINE void load_weights(const void* weights, size_t i, size_t column, Float
   }
 }
 
-template <size_t kRows, size_t kStride, bool kBf16>
+template <size_t kRows, size_t kStride, Stored kStored>
 void float_tile(size_t n_inputs, const float* HWY_RESTRICT x, const void* HWY_RESTRICT weights,
                 float* HWY_RESTRICT c, bool first, Prefetch next) {
   const Floats d;
@@ -60,7 +67,7 @@ void float_tile(size_t n_inputs, const float* HWY_RESTRICT x, const void* HWY_RE
     for (size_t row = 0; row < kRows; ++row) low[row] = high[row] = hn::Zero(d);
     for (size_t i = 0; i < n_inputs; ++i) {
       FloatVector w_low, w_high;
-      load_weights<kBf16>(weights, i, column, w_low, w_high);
+      load_weights<kStored>(weights, i, column, w_low, w_high);
       if (n_ahead > 0) {
         __builtin_prefetch(ahead, 0, 2);
         ahead += 64;
@@ -88,13 +95,13 @@ void float_tile(size_t n_inputs, const float* HWY_RESTRICT x, const void* HWY_RE
 
 using FloatTileOfRows = void (*)(size_t, const float*, const void*, float*, bool, Prefetch);
 
-template <size_t kStride, bool kBf16, size_t... kRows>
+template <size_t kStride, Stored kStored, size_t... kRows>
 FloatTileOfRows float_tile_of(size_t n_rows, std::index_sequence<kRows...>) {
-  static constexpr FloatTileOfRows kTiles[] = {float_tile<kRows + 1, kStride, kBf16>...};
+  static constexpr FloatTileOfRows kTiles[] = {float_tile<kRows + 1, kStride, kStored>...};
   return kTiles[n_rows - 1];
 }
 
-template <size_t kStride, bool kBf16>
+template <size_t kStride, Stored kStored>
 void float_rows(size_t n_rows, size_t n_inputs, const float* x, const void* weights, float* c, bool first,
                 Prefetch next) {
   while (n_rows > 0) {
@@ -102,8 +109,8 @@ void float_rows(size_t n_rows, size_t n_inputs, const float* x, const void* weig
     const size_t n_tiles = (n_rows + kFloatRows - 1) / kFloatRows;
     const size_t n = (n_rows + n_tiles - 1) / n_tiles;
     const size_t n_lines = (next.n_lines + n_tiles - 1) / n_tiles;
-    float_tile_of<kStride, kBf16>(n, std::make_index_sequence<kFloatRows>())(n_inputs, x, weights, c, first,
-                                                                             {next.from, n_lines});
+    float_tile_of<kStride, kStored>(n, std::make_index_sequence<kFloatRows>())(n_inputs, x, weights, c, first,
+                                                                               {next.from, n_lines});
     x += n * kStride;
     c += n * kPanelOutputs;
     n_rows -= n;

@@ -28,7 +28,8 @@ void norm_heads(std::span<float> heads, std::span<const float> gain, float epsil
 
 Result<std::unique_ptr<Model>> Decoder::load(Parts parts, const DecoderTraits& traits) {
   const ModelOptions& options = parts.options;
-  auto pool = std::make_unique<ThreadPool>(options.n_threads);
+  auto pool = std::make_unique<ThreadPool>(options.n_threads,
+                                           options.pin ? ThreadPool::Pin::kYes : ThreadPool::Pin::kNo);
   const std::string weights_name =
       model_fingerprint(parts.config, *parts.checkpoint, name_of(options.compute));
   TANDEM_ASSIGN(DecoderWeights weights,

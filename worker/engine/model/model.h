@@ -53,6 +53,7 @@ struct Logits {
 
 struct ModelOptions {
   size_t n_threads = 0;  // 0: one for each core this process may use
+  bool pin = false;      // ThreadPool::Pin
   ComputeType compute = ComputeType::kF32;
   KvType kv = KvType::kF32;
   // Where packed weights are kept for the next start and for other processes of this host (packed_memory.h);

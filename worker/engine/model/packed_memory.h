@@ -18,8 +18,8 @@ namespace tandem::engine {
 // one host share the pages. The file is machine-independent among little-endian machines and may be deleted
 // at any time.
 //
-//   4096 bytes  "tandem-packed-1\n", `name`, "\n", zeros
-//   the rest    what `fill` has written
+//   4096 bytes  "tandem-packed-1\n" (the number is that of the layout of packed_matrix.h: it changes with
+//   it), `name`, "\n", zeros the rest    what `fill` has written
 class PackedMemory {
  public:
   // Writes all n_bytes; the memory is zeros before.
