@@ -17,7 +17,7 @@ namespace tandem::bench {
 struct Row {
   std::string name;             // "decode.f32.1"
   double value = 0;             // in `unit`
-  std::string unit;             // "tokens/s"
+  std::string unit;             // "tokens/s"; it tells which way is better (bench/README.md)
   std::optional<double> share;  // of the ceiling that this run measured, 0..1; none where there is no ceiling
   std::string note;             // for the table only: which ceiling, which size
 };

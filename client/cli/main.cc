@@ -21,8 +21,8 @@ Without a broker configured, a private broker and worker are started for the len
 command. `tandem VERB --help` tells the rest.)";
 
 constexpr const char* kFooter =
-    R"(Exit codes: 0 all is well, 1 some rows failed, 2 wrong usage, 3 no broker answers,
-4 the run broke off (disk full, worker died), 130 interrupted.
+    R"(Exit codes: 0 all is well, 1 some rows failed or got worse, 2 wrong usage, 3 no broker
+answers, 4 the run broke off (disk full, worker died), 130 interrupted.
 Environment: TANDEM_BROKER (as --broker), TANDEM_RUN_DIR, XDG_CACHE_HOME, NO_COLOR.)";
 
 }  // namespace
@@ -41,18 +41,21 @@ int main(int argc, char** argv) {
   tandem::cli::add_chat(app, program);
   tandem::cli::add_jobs(app, program);
   tandem::cli::add_show(app, program);
+  tandem::cli::add_bench(app, program);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // help and version
-    const auto verbs = app.get_subcommands();
-    const std::string verb = verbs.empty() ? "" : " " + verbs.front()->get_name();
+    std::string verb;
+    for (auto found = app.get_subcommands(); !found.empty(); found = found.front()->get_subcommands())
+      verb += " " + found.front()->get_name();
     std::fprintf(stderr, "tandem%s: %s\nTry: tandem%s --help\n", verb.c_str(), error.what(), verb.c_str());
     return tandem::cli::kUsage;
   }
   if (app.get_subcommands().empty()) {
-    std::fprintf(stderr, "tandem: expected a verb: run, submit, chat, jobs or show\nTry: tandem --help\n");
+    std::fprintf(stderr,
+                 "tandem: expected a verb: run, submit, chat, jobs, show or bench\nTry: tandem --help\n");
     return tandem::cli::kUsage;
   }
   return program.exit_code;

@@ -41,4 +41,12 @@ std::string bold(std::string_view text, bool colours) {
   return colours ? "\033[1m" + std::string(text) + "\033[0m" : std::string(text);
 }
 
+std::string red(std::string_view text, bool colours) {
+  return colours ? "\033[31m" + std::string(text) + "\033[0m" : std::string(text);
+}
+
+std::string green(std::string_view text, bool colours) {
+  return colours ? "\033[32m" + std::string(text) + "\033[0m" : std::string(text);
+}
+
 }  // namespace tandem::cli

@@ -17,7 +17,7 @@ namespace tandem::cli {
 // Part of the promise to scripts; `tandem --help` has them.
 enum ExitCode : int {
   kGood = 0,
-  kSomeFailed = 1,  // the run is complete, some of its rows are errors
+  kSomeFailed = 1,  // the run is complete, some of its rows are errors; of a comparison: some got worse
   kUsage = 2,       // the command line, or a file it names, is not as it must be
   kNoBroker = 3,    // nobody answers at the endpoint
   kBroken = 4,      // the run could not be finished: a full disk, a worker that died
@@ -40,6 +40,8 @@ int exit_code_of(const Error& error);
 bool colours_welcome(int fd);
 std::string dim(std::string_view text, bool colours);
 std::string bold(std::string_view text, bool colours);
+std::string red(std::string_view text, bool colours);
+std::string green(std::string_view text, bool colours);
 
 // Each verb adds itself: its options, its help, its callback. One file per verb.
 void add_run(CLI::App& app, Program& program);
@@ -47,5 +49,6 @@ void add_submit(CLI::App& app, Program& program);
 void add_chat(CLI::App& app, Program& program);
 void add_jobs(CLI::App& app, Program& program);
 void add_show(CLI::App& app, Program& program);
+void add_bench(CLI::App& app, Program& program);
 
 }  // namespace tandem::cli

@@ -47,7 +47,7 @@ TEST_F(TandemTest, HelpIsEnoughToStartWith) {
   RunResult help = tandem({"--help"});
   EXPECT_EQ(help.status, 0);
   EXPECT_THAT(help.err, IsEmpty());
-  for (const std::string verb : {"run", "submit", "chat", "jobs", "show"}) {
+  for (const std::string verb : {"run", "submit", "chat", "jobs", "show", "bench"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + verb));
     const RunResult of_verb = tandem({verb, "--help"});
     EXPECT_EQ(of_verb.status, 0);
@@ -60,6 +60,8 @@ TEST_F(TandemTest, HelpIsEnoughToStartWith) {
 TEST_F(TandemTest, WrongUsageIsStatusTwoWithTheWordThatIsWrong) {
   const std::string in = write("in.jsonl", "{\"text\": \"x\"}\n");
   const std::string there = write("there.jsonl", "");
+  const std::string run1 = write("run1.json", R"([{"name": "a", "value": 1, "unit": "s"}])");
+  const std::string other = write("other.json", R"([{"name": "b", "value": 1, "unit": "s"}])");
   const struct {
     std::vector<std::string> arguments;
     const char* expected;
@@ -87,6 +89,16 @@ TEST_F(TandemTest, WrongUsageIsStatusTwoWithTheWordThatIsWrong) {
       {{"submit", "\xC3\x28"}, "UTF-8"},
       {{"show", in}, "in.jsonl:1: expected an object with \"results\""},
       {{"jobs", "--model", "m"}, "--model"},
+      {{"bench"}, "tandem bench --help"},
+      {{"bench", "compare", run1}, "Try: tandem bench compare --help"},
+      {{"bench", "compare", run1, "nowhere.json"}, "nowhere.json: cannot open: No such file"},
+      {{"bench", "compare", in, run1}, "in.jsonl: expected a list of rows, found {"},
+      {{"bench", "compare", run1, there},
+       "there.jsonl: expected the rows that a benchmark writes with --json"},
+      {{"bench", "compare", run1, other}, "other.json: expected two runs of one benchmark"},
+      {{"bench", "compare", run1, run1, "--threshold", "0.05"}, "such as 5%, found '0.05'"},
+      {{"bench", "compare", run1, run1, "--threshold", "-1%"}, "found '-1%'"},
+      {{"bench", "compare", run1, run1, "--threshold", "nan%"}, "found 'nan%'"},
   };
   for (const auto& one : cases) {
     const RunResult run = tandem(one.arguments);
@@ -116,6 +128,29 @@ TEST_F(TandemTest, ARunThatNeverBeganLeavesNothingBehind) {
   EXPECT_EQ(tandem({"run", in, "-o", out, "--broker", (folder_ / "nobody").string()}).status, 3);
   for (const char* suffix : {"", ".partial", ".partial.lock"})
     EXPECT_FALSE(std::filesystem::exists(out + suffix));
+}
+
+TEST_F(TandemTest, ComparingTwoRunsOfABenchmarkIsStatusOneOnceSomethingIsWorseThanTheThreshold) {
+  const auto run = [&](const std::string& name, double value) {
+    return write(name, json{{{"name", "queue.replay"}, {"value", value}, {"unit", "jobs/s"}}}.dump());
+  };
+  const std::string old_run = run("old.json", 1000), at_five = run("at.json", 950);
+  const std::string below = run("below.json", 949), out = (folder_ / "compared.json").string();
+
+  RunResult compared = tandem({"bench", "compare", old_run, at_five});
+  EXPECT_EQ(compared.status, 0) << compared.err;
+  EXPECT_THAT(compared.out, HasSubstr("1 row: 0 regressions, 1 within 5 %"));
+  compared = tandem({"bench", "compare", old_run, below, "--json", out});
+  EXPECT_EQ(compared.status, 1) << compared.err;
+  EXPECT_THAT(compared.out,
+              AllOf(HasSubstr("-5.1 %"), HasSubstr("regression by value"), Not(HasSubstr("\033"))));
+  EXPECT_EQ(json::parse(std::ifstream(out))["regressions"], 1);
+  EXPECT_EQ(tandem({"bench", "compare", old_run, below, "--threshold", "5.1 %"}).status, 0);
+  EXPECT_EQ(tandem({"bench", "compare", below, old_run}).status, 0) << "better is not worse";
+
+  compared = tandem({"bench", "compare", old_run, below, "--json", (folder_ / "no/such/folder").string()});
+  EXPECT_EQ(compared.status, 2);
+  EXPECT_THAT(compared.err, HasSubstr("no/such/folder"));
 }
 
 // A broker that answers by itself, in a thread of its own.
