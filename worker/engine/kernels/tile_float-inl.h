@@ -30,6 +30,24 @@ inline constexpr size_t kFloatRows = 12;
 inline constexpr size_t kFloatRows = 6;
 #endif
 
+// Asks for lines evenly over the steps of a tile: all at once they would fill the buffers that the tile's own
+// loads go through. Two places at each step, without a branch; a line may be asked for twice.
+struct Ahead {
+  const char *first, *second;
+  size_t n_bytes;  // of each place, at each step
+
+  HWY_INLINE Ahead(const Prefetch& next, const void* nothing_new, size_t n_steps)
+      : first(static_cast<const char*>(next.n_lines > 0 ? next.from : nothing_new)),
+        second(first + next.n_lines / 2 * 64),
+        n_bytes((next.n_lines * 32 + n_steps - 1) / n_steps) {}
+  HWY_INLINE void step() {
+    __builtin_prefetch(first, 0, 2);
+    __builtin_prefetch(second, 0, 2);
+    first += n_bytes;
+    second += n_bytes;
+  }
+};
+
 enum class Stored { kF32, kBf16Pairs, kF16 };
 
 // A register of outputs from `column` on, and one of those 16 further on, both of input i.
@@ -59,8 +77,7 @@ template <size_t kRows, size_t kStride, Stored kStored>
 void float_tile(size_t n_inputs, const float* HWY_RESTRICT x, const void* HWY_RESTRICT weights,
                 float* HWY_RESTRICT c, bool first, Prefetch next) {
   const Floats d;
-  const char* ahead = static_cast<const char*>(next.from);
-  size_t n_ahead = next.n_lines;
+  Ahead ahead(next, weights, n_inputs * (kPanelOutputs / 2 / hn::Lanes(d)));
   for (size_t column = 0; column < kPanelOutputs / 2; column += hn::Lanes(d)) {
     FloatVector low[kRows], high[kRows];
 #pragma GCC unroll 16
@@ -68,11 +85,7 @@ void float_tile(size_t n_inputs, const float* HWY_RESTRICT x, const void* HWY_RE
     for (size_t i = 0; i < n_inputs; ++i) {
       FloatVector w_low, w_high;
       load_weights<kStored>(weights, i, column, w_low, w_high);
-      if (n_ahead > 0) {
-        __builtin_prefetch(ahead, 0, 2);
-        ahead += 64;
-        --n_ahead;
-      }
+      ahead.step();
 #pragma GCC unroll 16
       for (size_t row = 0; row < kRows; ++row) {
         const FloatVector input = hn::Set(d, x[row * kStride + i]);

@@ -55,7 +55,7 @@ inline constexpr size_t kWideRows = 6;
 
 using WideSums = hn::CappedTag<int32_t, 16>;
 using WideVector = hn::Vec<WideSums>;
-using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums>>;
+using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums> >;
 
 // For a register of outputs and the one next to it, in each of kRows rows: the products of a block, added in
 // pairs of neighbouring inputs, so that each output has two sums side by side. sums[row][2]
@@ -72,7 +72,7 @@ using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums>>;
   "vmovdqu %%ymm" #low ", " #offset "(%[sums])\n\tvmovdqu %%ymm" #high ", 32+" #offset "(%[sums])\n\t"
 #define TANDEM_WIDE_SUMS(rows, products, stores)                                                            \
   HWY_INLINE void wide_sums(std::integral_constant<size_t, rows>, const int16_t* x, const uint8_t* weights, \
-                            const char* ahead, size_t ahead_step, int32_t* sums) {                          \
+                            Ahead& ahead, int32_t* sums) {                                                  \
     size_t n_steps = kBlockInputs / 4;                                                                      \
     asm volatile(                                                                                           \
         "vpxor %%ymm0, %%ymm0, %%ymm0\n\tvpxor %%ymm1, %%ymm1, %%ymm1\n\tvpxor %%ymm2, %%ymm2, %%ymm2\n\t"  \
@@ -81,10 +81,12 @@ using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums>>;
         "vpxor %%ymm9, %%ymm9, %%ymm9\n\tvpxor %%ymm10, %%ymm10, %%ymm10\n\t"                               \
         "vpxor %%ymm11, %%ymm11, %%ymm11\n\t.p2align 4\n1:\n\t"                                             \
         "vpmovzxbw (%[w]), %%ymm12\n\tvpmovzxbw 16(%[w]), %%ymm13\n\t"                                      \
-        "prefetcht1 (%[ahead])\n\tadd %[step], %[ahead]\n\t" products                                       \
+        "prefetcht1 (%[first])\n\tadd %[bytes], %[first]\n\t"                                               \
+        "prefetcht1 (%[second])\n\tadd %[bytes], %[second]\n\t" products                                    \
         "add $128, %[w]\n\tadd $8, %[x]\n\tdec %[n]\n\tjnz 1b\n\t" stores                                   \
-        : [x] "+r"(x), [w] "+r"(weights), [ahead] "+r"(ahead), [n] "+r"(n_steps)                            \
-        : [step] "r"(ahead_step), [sums] "r"(sums)                                                          \
+        : [x] "+r"(x), [w] "+r"(weights), [first] "+r"(ahead.first), [second] "+r"(ahead.second),           \
+          [n] "+r"(n_steps)                                                                                 \
+        : [bytes] "r"(ahead.n_bytes), [sums] "r"(sums)                                                      \
         : "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", \
           "ymm12", "ymm13", "ymm14", "ymm15", "memory", "cc");                                              \
   }
@@ -111,7 +113,7 @@ TANDEM_WIDE_SUMS(6, TANDEM_6(TANDEM_ROW), TANDEM_S6(TANDEM_STORE))
 #else
 template <size_t kRows>
 HWY_INLINE void wide_sums(std::integral_constant<size_t, kRows>, const int16_t* x, const uint8_t* weights,
-                          const char* ahead, size_t ahead_step, int32_t* sums) {
+                          Ahead& ahead, int32_t* sums) {
   const WideSums d32;
   const hn::RepartitionToNarrow<WideSums> d16;
   const hn::RebindToUnsigned<decltype(d16)> du16;
@@ -123,10 +125,10 @@ HWY_INLINE void wide_sums(std::integral_constant<size_t, kRows>, const int16_t* 
   for (size_t row = 0; row < kRows; ++row) {
     low[row] = high[row] = low_rest[row] = high_rest[row] = hn::Zero(d32);
   }
-  for (size_t i = 0; i < kBlockInputs; i += 4, weights += sizeof(Q8Block::values[0]), ahead += ahead_step) {
+  for (size_t i = 0; i < kBlockInputs; i += 4, weights += sizeof(Q8Block::values[0])) {
     const Wide w_low = hn::BitCast(d16, hn::PromoteTo(du16, hn::LoadU(d8, weights)));
     const Wide w_high = hn::BitCast(d16, hn::PromoteTo(du16, hn::LoadU(d8, weights + 2 * n_lanes)));
-    __builtin_prefetch(ahead, 0, 2);
+    ahead.step();
 #pragma GCC unroll 16
     for (size_t row = 0; row < kRows; ++row) {
       int64_t four;
@@ -152,12 +154,9 @@ void q8_wide_tile(const int16_t* HWY_RESTRICT x, const float* HWY_RESTRICT scale
   const hn::RebindToFloat<WideSums> df;
   const size_t n_lanes = hn::Lanes(d32);
   alignas(64) int32_t halves[kRows * 2 * hn::MaxLanes(d32)];
-  const char* ahead =
-      next.n_lines > 0 ? static_cast<const char*>(next.from) : &reinterpret_cast<const char&>(weights);
+  Ahead ahead(next, &weights, kBlockInputs / 4 * (kPanelOutputs / n_lanes));
   for (size_t column = 0; column < kPanelOutputs; column += n_lanes) {
-    const size_t step = column * 2 < next.n_lines ? 64 : 0;  // 32 lines for each 8 outputs or so
-    wide_sums(std::integral_constant<size_t, kRows>(), x, &weights.values[0][column][0], ahead, step, halves);
-    ahead += kBlockInputs / 4 * step;
+    wide_sums(std::integral_constant<size_t, kRows>(), x, &weights.values[0][column][0], ahead, halves);
     for (size_t row = 0; row < kRows; ++row) {
       const WideVector low = hn::LoadU(d32, halves + 2 * row * n_lanes);
       const WideVector high = hn::LoadU(d32, halves + (2 * row + 1) * n_lanes);
@@ -171,14 +170,67 @@ void q8_wide_tile(const int16_t* HWY_RESTRICT x, const float* HWY_RESTRICT scale
 #endif  // HWY_SCALAR
 
 #if HWY_TARGET <= HWY_AVX3
-// AVX-512 VNNI: four products of unsigned weights and signed inputs into one 32-bit sum. Highway has no name
-// for it, and through the intrinsic g++ 12 copies every sum from register to register, so it is written out.
-// Only run where the CPU has it.
+// AVX-512 VNNI: four products of unsigned weights and signed inputs into one 32-bit sum. sums[row][32]
+// Highway has no name for the instruction, and g++ 12 keeps the sums in registers or in memory as the code
+// around it happens to be, so the loop is written out. Only run where the CPU has it.
 inline constexpr size_t kVnniRows = 14;
 
-HWY_INLINE void add_products(__m512i& sum, __m512i weights, __m512i input) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(input));
-}
+#define TANDEM_VNNI_CLEAR(low, high, offset)                                                                 \
+  "vpxord %%zmm" #low ", %%zmm" #low ", %%zmm" #low "\n\tvpxord %%zmm" #high ", %%zmm" #high ", %%zmm" #high \
+  "\n\t"
+#define TANDEM_VNNI_ROW(low, high, offset)                                           \
+  "vpbroadcastd " #offset "(%[x]), %%zmm30\n\tvpdpbusd %%zmm30, %%zmm28, %%zmm" #low \
+  "\n\t"                                                                             \
+  "vpdpbusd %%zmm30, %%zmm29, %%zmm" #high "\n\t"
+#define TANDEM_VNNI_STORE(low, high, offset) \
+  "vmovdqu64 %%zmm" #low ", " #offset "(%[sums])\n\tvmovdqu64 %%zmm" #high ", 64+" #offset "(%[sums])\n\t"
+#define TANDEM_VNNI_SUMS(rows, list)                                                                                \
+  HWY_INLINE void vnni_sums(std::integral_constant<size_t, rows>, const int8_t* x, const uint8_t* weights,          \
+                            Ahead ahead, int32_t* sums) {                                                           \
+    size_t n_steps = kBlockInputs / 4;                                                                              \
+    asm volatile(list(TANDEM_VNNI_CLEAR) ".p2align 4\n1:\n\t"                                                     \
+                 "vmovdqu64 (%[w]), %%zmm28\n\tvmovdqu64 64(%[w]), %%zmm29\n\t"                                  \
+                 "prefetcht1 (%[first])\n\tprefetcht1 (%[second])\n\t"                                          \
+                 "add %[bytes], %[first]\n\tadd %[bytes], %[second]\n\t" list(TANDEM_VNNI_ROW)                  \
+                 "add $128, %[w]\n\tadd $4, %[x]\n\tdec %[n]\n\tjnz 1b\n\t" list(TANDEM_VNNI_STORE)             \
+                 : [x] "+r"(x), [w] "+r"(weights), [first] "+r"(ahead.first), [second] "+r"(ahead.second),        \
+                   [n] "+r"(n_steps)                                                                              \
+                 : [bytes] "r"(ahead.n_bytes), [sums] "r"(sums)                                                   \
+                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",       \
+                   "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20",      \
+                   "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30",      \
+                   "memory", "cc"); \
+  }
+static_assert(kVnniRows == 14 && kBlockInputs == 128 && sizeof(Q8Block::values[0]) == 128,
+              "the distances below");
+#define TANDEM_VNNI_1(X) X(0, 1, 0)
+#define TANDEM_VNNI_2(X) TANDEM_VNNI_1(X) X(2, 3, 128)
+#define TANDEM_VNNI_3(X) TANDEM_VNNI_2(X) X(4, 5, 256)
+#define TANDEM_VNNI_4(X) TANDEM_VNNI_3(X) X(6, 7, 384)
+#define TANDEM_VNNI_5(X) TANDEM_VNNI_4(X) X(8, 9, 512)
+#define TANDEM_VNNI_6(X) TANDEM_VNNI_5(X) X(10, 11, 640)
+#define TANDEM_VNNI_7(X) TANDEM_VNNI_6(X) X(12, 13, 768)
+#define TANDEM_VNNI_8(X) TANDEM_VNNI_7(X) X(14, 15, 896)
+#define TANDEM_VNNI_9(X) TANDEM_VNNI_8(X) X(16, 17, 1024)
+#define TANDEM_VNNI_10(X) TANDEM_VNNI_9(X) X(18, 19, 1152)
+#define TANDEM_VNNI_11(X) TANDEM_VNNI_10(X) X(20, 21, 1280)
+#define TANDEM_VNNI_12(X) TANDEM_VNNI_11(X) X(22, 23, 1408)
+#define TANDEM_VNNI_13(X) TANDEM_VNNI_12(X) X(24, 25, 1536)
+#define TANDEM_VNNI_14(X) TANDEM_VNNI_13(X) X(26, 27, 1664)
+TANDEM_VNNI_SUMS(1, TANDEM_VNNI_1)
+TANDEM_VNNI_SUMS(2, TANDEM_VNNI_2)
+TANDEM_VNNI_SUMS(3, TANDEM_VNNI_3)
+TANDEM_VNNI_SUMS(4, TANDEM_VNNI_4)
+TANDEM_VNNI_SUMS(5, TANDEM_VNNI_5)
+TANDEM_VNNI_SUMS(6, TANDEM_VNNI_6)
+TANDEM_VNNI_SUMS(7, TANDEM_VNNI_7)
+TANDEM_VNNI_SUMS(8, TANDEM_VNNI_8)
+TANDEM_VNNI_SUMS(9, TANDEM_VNNI_9)
+TANDEM_VNNI_SUMS(10, TANDEM_VNNI_10)
+TANDEM_VNNI_SUMS(11, TANDEM_VNNI_11)
+TANDEM_VNNI_SUMS(12, TANDEM_VNNI_12)
+TANDEM_VNNI_SUMS(13, TANDEM_VNNI_13)
+TANDEM_VNNI_SUMS(14, TANDEM_VNNI_14)
 
 template <size_t kRows>
 void q8_vnni_tile(const int8_t* HWY_RESTRICT x, const float* HWY_RESTRICT scales,
@@ -186,36 +238,16 @@ void q8_vnni_tile(const int8_t* HWY_RESTRICT x, const float* HWY_RESTRICT scales
                   Prefetch next) {
   const hn::Full512<int32_t> d32;
   const hn::Full512<float> df;
-  using Vector = hn::Vec<hn::Full512<int32_t>>;
-  const char* ahead = static_cast<const char*>(next.from);
-  size_t n_ahead = next.n_lines;
-  __m512i low[kRows], high[kRows];
-#pragma GCC unroll 16
-  for (size_t row = 0; row < kRows; ++row) low[row] = high[row] = _mm512_setzero_si512();
-  for (size_t i = 0; i < kBlockInputs / 4; ++i) {
-    const __m512i w_low = _mm512_loadu_si512(&weights.values[i][0]);
-    const __m512i w_high = _mm512_loadu_si512(&weights.values[i][kPanelOutputs / 2]);
-    if (n_ahead > 0) {
-      __builtin_prefetch(ahead, 0, 2);
-      ahead += 64;
-      --n_ahead;
-    }
-#pragma GCC unroll 16
-    for (size_t row = 0; row < kRows; ++row) {
-      int32_t four;
-      __builtin_memcpy(&four, x + row * kBlockInputs + i * 4, sizeof four);
-      const __m512i input = _mm512_set1_epi32(four);
-      add_products(low[row], w_low, input);
-      add_products(high[row], w_high, input);
-    }
-  }
-#pragma GCC unroll 16
+  alignas(64) int32_t products[kRows * kPanelOutputs];
+  vnni_sums(std::integral_constant<size_t, kRows>(), x, &weights.values[0][0][0],
+            Ahead(next, &weights, kBlockInputs / 4), products);
   for (size_t row = 0; row < kRows; ++row) {
-    const Vector offset = hn::Set(d32, sums[row]);
-    float* to = c + row * kPanelOutputs;
-    add_scaled(df, hn::Sub(Vector{low[row]}, offset), weights.scales, scales[row], to, first);
-    add_scaled(df, hn::Sub(Vector{high[row]}, offset), weights.scales + kPanelOutputs / 2, scales[row],
-               to + kPanelOutputs / 2, first);
+    const auto offset = hn::Set(d32, sums[row]);
+    for (size_t o = 0; o < kPanelOutputs; o += 16) {
+      const size_t at = row * kPanelOutputs + o;
+      add_scaled(df, hn::Sub(hn::Load(d32, products + at), offset), weights.scales + o, scales[row], c + at,
+                 first);
+    }
   }
 }
 #endif
