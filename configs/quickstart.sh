@@ -45,7 +45,7 @@ export TANDEM_RUN_DIR=$run
 "$bin/tandem-broker" --config configs/broker.toml --set "journal.folder=$home/journal" \
   >"$run/broker.out" 2>"$home/broker.log" &
 broker=$!
-"$bin/tandem-worker" --config configs/worker.toml --set "cache.folder=$home/cache" \
+"$bin/tandem-worker" --config configs/worker.toml --set "cache.folder=$home/cache" --set "engine.packed_folder=$home/weights" \
   >"$run/worker.out" 2>"$home/worker.log" &
 worker=$!
 for part in broker worker; do
