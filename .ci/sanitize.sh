@@ -19,5 +19,5 @@ run() {
   ctest --preset "$preset" --parallel "$(nproc)" --exclude-regex '_NOT_BUILT' --label-exclude 'fuzz|bench' --progress
 }
 
-run tsan shared_tests worker_tests client_tests
-run asan shared_tests tokenizer_tests engine_tests cache_tests
+run tsan shared_tests worker_tests client_tests inference_soak
+run asan shared_tests tokenizer_tests engine_tests cache_tests constraint_tests inference_soak
