@@ -20,5 +20,5 @@ run() {
   ctest --preset "$preset" --parallel "$(nproc)" --exclude-regex '_NOT_BUILT|golden_answers|inference_soak|SameBytes' --label-exclude 'fuzz|bench' --progress
 }
 
-run tsan shared_tests worker_tests client_tests
-run asan shared_tests tokenizer_tests engine_tests cache_tests
+run tsan shared_tests worker_tests
+run asan tokenizer_tests engine_tests
