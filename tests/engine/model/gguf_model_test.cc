@@ -20,10 +20,10 @@ namespace {
 
 using ::testing::AllOf;
 using testing::GgufWriter;
-using testing::TempDir;
 using ::testing::HasSubstr;
 using testing::ModelCopy;
 using testing::must;
+using testing::TempDir;
 using ::testing::UnorderedElementsAreArray;
 
 constexpr std::string_view kBoth[] = {"Qwen2ForCausalLM", "Qwen3ForCausalLM"};

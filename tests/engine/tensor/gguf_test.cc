@@ -19,8 +19,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using testing::GgufWriter;
-using testing::TempDir;
 using ::testing::HasSubstr;
+using testing::TempDir;
 
 Result<GgufFile> parse(const std::string& file) {
   return parse_gguf(std::as_bytes(std::span(file)));
