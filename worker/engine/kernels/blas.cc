@@ -33,17 +33,4 @@ void blas_multiply_transposed(BlasView x, BlasView weights, size_t n, size_t m, 
               as_int(out_stride));
 }
 
-void blas_multiply(BlasView p, BlasView values, size_t n, size_t m, size_t k, bool add, float* out,
-                   size_t out_stride) {
-  if (n == 1) {
-    if (!add) std::fill_n(out, m, 0.0f);
-    cblas_sgemv(CblasRowMajor, CblasTrans, as_int(k), as_int(m), 1.0f, values.data, as_int(values.stride),
-                p.data, 1, 1.0f, out, 1);
-    return;
-  }
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, as_int(n), as_int(m), as_int(k), 1.0f, p.data,
-              as_int(p.stride), values.data, as_int(values.stride), add ? 1.0f : 0.0f, out,
-              as_int(out_stride));
-}
-
 }  // namespace tandem::engine

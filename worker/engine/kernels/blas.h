@@ -1,4 +1,4 @@
-// The two matrix products that everything is made of, from OpenBLAS, on the calling thread.
+// The matrix product from OpenBLAS, on the calling thread: what our own kernels are compared with.
 
 #pragma once
 
@@ -17,9 +17,5 @@ struct BlasView {
 // sizes.
 void blas_multiply_transposed(BlasView x, BlasView weights, size_t n, size_t m, size_t k, bool add,
                               float* out, size_t out_stride);
-
-// out[n, m] = p[n, k] * values[k, m], added to what is in `out` when `add`.
-void blas_multiply(BlasView p, BlasView values, size_t n, size_t m, size_t k, bool add, float* out,
-                   size_t out_stride);
 
 }  // namespace tandem::engine

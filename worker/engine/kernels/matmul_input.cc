@@ -3,27 +3,23 @@
 #include <algorithm>
 
 #include "shared/base/assert.h"
+#include "worker/engine/kernels/grown.h"
 
 namespace tandem::engine {
-namespace {
-
-template <typename T>
-void grow(std::vector<T>& memory, size_t n) {
-  if (memory.size() < n) memory.resize(n);
-}
-
-}  // namespace
 
 void MatmulInput::reshape(ComputeType type, size_t n_rows, size_t n_inputs) {
   type_ = type;
   n_rows_ = n_rows;
   n_inputs_ = n_inputs;
   const size_t n_values = n_blocks() * n_rows * kBlockInputs;
-  if (type != ComputeType::kQ8) return grow(floats_, n_values);
+  if (type != ComputeType::kQ8) {
+    grown(floats_, n_values);
+    return;
+  }
   n_value_bytes_ = simd().q8_input_bytes;
-  grow(integers_, n_values * n_value_bytes_);
-  grow(scales_, n_blocks() * n_rows);
-  grow(sums_, n_blocks() * n_rows);
+  grown(integers_, n_values * n_value_bytes_);
+  grown(scales_, n_blocks() * n_rows);
+  grown(sums_, n_blocks() * n_rows);
 }
 
 void MatmulInput::set_row(size_t row, std::span<const float> values) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "shared/base/assert.h"
+#include "worker/engine/kernels/grown.h"
 #include "worker/engine/kernels/simd.h"
 
 namespace tandem::engine {
@@ -12,11 +13,6 @@ namespace {
 static_assert(kBlockTokens == kPanelOutputs, "a block of keys is a panel of weights");
 
 constexpr size_t kBlockFloats = kBlockTokens * kPanelOutputs;
-
-float* grown(std::vector<float>& memory, size_t n) {
-  if (memory.size() < n) memory.resize(n);
-  return memory.data();
-}
 
 float sum_of_32(const float* sums) {
   float s[16];

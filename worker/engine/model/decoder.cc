@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "shared/base/assert.h"
+#include "worker/engine/kernels/grown.h"
 #include "worker/engine/kernels/packed_matmul.h"
 #include "worker/engine/kernels/simd.h"
 #include "worker/engine/model/fingerprint.h"
@@ -11,11 +12,6 @@ namespace tandem::engine {
 namespace {
 
 constexpr size_t kRowsToShare = 4;  // small operations on fewer rows are not worth waking a thread
-
-float* grown(std::vector<float>& memory, size_t n) {
-  if (memory.size() < n) memory.resize(n);
-  return memory.data();
-}
 
 void norm_heads(std::span<float> heads, std::span<const float> gain, float epsilon) {
   if (gain.empty()) return;

@@ -30,30 +30,30 @@ class Plan {
   Plan(const Checkpoint& checkpoint, ComputeType type) : checkpoint_(checkpoint), type_(type) {}
 
   // The rows of several tensors, one after the other, as outputs of one matrix.
-  PackedMatrix* matrix(PackedMatrix& matrix, const std::vector<std::pair<std::string, size_t>>& tensors,
-                       size_t n_inputs) {
+  void matrix(PackedMatrix& matrix, const std::vector<std::pair<std::string, size_t>>& tensors,
+              size_t n_inputs) {
     std::vector<Rows> parts;
     size_t n_outputs = 0;
     for (const auto& [name, n_rows] : tensors) {
       parts.push_back(rows(name, {n_rows, n_inputs}));
       n_outputs += n_rows;
     }
-    return add(matrix, n_outputs, n_inputs, [parts](size_t output, std::span<float> row) {
+    add(matrix, n_outputs, n_inputs, [parts](size_t output, std::span<float> row) {
       size_t part = 0;
       for (size_t n; output >= (n = parts[part].bytes.size() / parts[part].row_bytes); ++part) output -= n;
       parts[part].read(output, row);
     });
   }
   // Panels of two tensors in turn.
-  PackedMatrix* alternating(PackedMatrix& matrix, const std::string& even, const std::string& odd,
-                            size_t n_rows, size_t n_inputs) {
+  void alternating(PackedMatrix& matrix, const std::string& even, const std::string& odd, size_t n_rows,
+                   size_t n_inputs) {
     const Rows both[] = {rows(even, {n_rows, n_inputs}), rows(odd, {n_rows, n_inputs})};
-    return add(matrix, 2 * round_up(n_rows, kPanelOutputs), n_inputs,
-               [even_rows = both[0], odd_rows = both[1], n_rows](size_t output, std::span<float> row) {
-                 const size_t panel = output / kPanelOutputs;
-                 const size_t source = panel / 2 * kPanelOutputs + output % kPanelOutputs;
-                 if (source < n_rows) (panel % 2 == 0 ? even_rows : odd_rows).read(source, row);
-               });
+    add(matrix, 2 * round_up(n_rows, kPanelOutputs), n_inputs,
+        [even_rows = both[0], odd_rows = both[1], n_rows](size_t output, std::span<float> row) {
+          const size_t panel = output / kPanelOutputs;
+          const size_t source = panel / 2 * kPanelOutputs + output % kPanelOutputs;
+          if (source < n_rows) (panel % 2 == 0 ? even_rows : odd_rows).read(source, row);
+        });
   }
   // Several tensors of one dimension, one after the other.
   void vector(std::span<const float>& vector, const std::vector<std::pair<std::string, size_t>>& tensors) {
@@ -89,7 +89,7 @@ class Plan {
   }
 
  private:
-  PackedMatrix* add(PackedMatrix& matrix, size_t n_outputs, size_t n_inputs, RowSource source) {
+  void add(PackedMatrix& matrix, size_t n_outputs, size_t n_inputs, RowSource source) {
     matrix = {type_, n_outputs, n_inputs, nullptr};
     const size_t offset = take(matrix.n_bytes());
     places_.push_back([&matrix, offset](const std::byte* memory) { matrix.data = memory + offset; });
@@ -97,7 +97,6 @@ class Plan {
         [shape = matrix, offset, source = std::move(source)](ThreadPool& pool, std::byte* memory) {
           pack(pool, shape, source, memory + offset);
         });
-    return &matrix;
   }
 
   size_t take(size_t n) {
