@@ -33,9 +33,7 @@ std::vector<double> seen(ComputeType type, std::span<const float> row) {
     int32_t sum = 0;
     simd().quantize(block, integers, scale, sum);
     for (size_t i = 0; i < kBlockInputs && first + i < row.size(); ++i) {
-      const int value = simd().q8_input_bytes == 1 ? reinterpret_cast<const int8_t*>(integers)[i]
-                                                   : reinterpret_cast<const int16_t*>(integers)[i];
-      values[first + i] = value * static_cast<double>(scale);
+      values[first + i] = testing::quantized(simd(), integers, i) * static_cast<double>(scale);
     }
   }
   return values;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "tests/engine/kv/kv_writer.h"
 #include "tests/engine/support/golden.h"
 #include "tests/engine/support/random_values.h"
 #include "worker/engine/tensor/element_type.h"
@@ -84,7 +85,9 @@ TEST_P(PagedAttentionTest, GivesEachRowTheWeightedSumOfWhatItMaySee) {
   const size_t n_tokens = q.size() / (n_heads * d_head);
   std::vector<float> out(q.size(), std::nanf(""));
   AttentionScratch scratch;
-  paged_attention(pool, cache, layer, pieces, q.data(), n_heads * d_head,
+  AttentionPlan plan;
+  plan.make(pieces, attention_rows_max(n_heads / n_kv_heads));
+  paged_attention(pool, cache, layer, plan, q.data(), n_heads * d_head,
                   {out.data(), n_tokens, n_heads * d_head}, scratch);
 
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -97,6 +100,57 @@ TEST_P(PagedAttentionTest, GivesEachRowTheWeightedSumOfWhatItMaySee) {
         for (size_t j = 0; j < d_head; ++j) ASSERT_NEAR(out[at + j], expected[j], 1e-5) << i << " " << row;
       }
     }
+  }
+}
+
+// Sequences that go on from one text, by themselves and in one batch: a group reads the common blocks once,
+// and no bit of a row differs.
+TEST_P(PagedAttentionTest, SequencesThatShareTheirBeginningGetTheSameBitsTogetherAsAlone) {
+  const auto [n_heads, n_kv_heads, d_head] = GetParam();
+  const size_t width = n_kv_heads * d_head, q_width = n_heads * d_head;
+  for (const KvType type : {KvType::kF32, KvType::kF16}) {
+    RandomValues random(static_cast<uint32_t>(d_head));
+    ThreadPool pool(2);
+    KvCache cache = must(KvCache::create({1, n_kv_heads, d_head, type}, 64));
+    const auto store = [&](const KvSequence& sequence, size_t begin, size_t end) {
+      for (size_t p = begin; p < end; ++p) {
+        store_keys_values(cache, 0, sequence.blocks(), p, random.floats(width), random.floats(width));
+      }
+    };
+    KvSequence text = cache.make_sequence();
+    ASSERT_TRUE(cache.reserve(text, 70));
+    store(text, 0, 70);
+    testing::KvWriter::pretend(text, 70);
+
+    // Rows that follow the text's first tokens; 64 of these are two full blocks.
+    struct Going {
+      size_t n_of_text, n_more, n_rows;
+    };
+    const std::vector<Going> going = {{70, 1, 1}, {64, 1, 1}, {70, 40, 1},
+                                      {66, 9, 9}, {40, 3, 2}, {70, 2, 1}};
+    std::vector<KvSequence> sequences;
+    std::vector<AttentionPiece> pieces;
+    size_t n_all_rows = 0;
+    for (const Going& one : going) {
+      sequences.push_back(must(cache.fork(text, one.n_of_text)));
+      ASSERT_TRUE(cache.reserve(sequences.back(), one.n_more));
+      const size_t n_all = one.n_of_text + one.n_more;
+      store(sequences.back(), one.n_of_text, n_all);
+      pieces.push_back({sequences.back().blocks(), n_all - one.n_rows, n_all_rows, one.n_rows, n_all_rows});
+      n_all_rows += one.n_rows;
+    }
+    const std::vector<float> q = random.floats(n_all_rows * q_width);
+    const auto attend = [&](std::span<const AttentionPiece> some, std::vector<float>& out) {
+      AttentionScratch scratch;
+      AttentionPlan plan;
+      plan.make(some, attention_rows_max(n_heads / n_kv_heads));
+      paged_attention(pool, cache, 0, plan, q.data(), q_width, {out.data(), n_all_rows, q_width}, scratch);
+      return plan.groups().size();
+    };
+    std::vector<float> together(n_all_rows * q_width), alone(n_all_rows * q_width);
+    EXPECT_LT(attend(pieces, together), pieces.size()) << "some are grouped";
+    for (const AttentionPiece& piece : pieces) attend({&piece, 1}, alone);
+    EXPECT_EQ(together, alone);
   }
 }
 

@@ -53,7 +53,8 @@ struct Product {
 
   std::vector<float> multiply(const Simd& simd, size_t first_row, size_t n_rows, bool first) const {
     std::vector<int8_t> narrow(x.begin(), x.end());
-    std::vector<int16_t> wide(x.begin(), x.end());
+    std::vector<int16_t> wide(x.size());
+    for (size_t i = 0; i < x.size(); ++i) wide[wide_place(i)] = static_cast<int16_t>(x[i]);
     const void* input = narrow.data() + first_row * kBlockInputs;
     if (simd.q8_input_bytes == 2) input = wide.data() + first_row * kBlockInputs;
     constexpr float kUntouched = 12345;
@@ -150,8 +151,7 @@ TEST(QuantizeTest, GivesTheNearestIntegersTheirScaleAndTheirSum) {
       float largest = 0;
       int32_t expected_sum = 0;
       for (size_t i = 0; i < kBlockInputs; ++i) {
-        integers.push_back(simd.q8_input_bytes == 1 ? reinterpret_cast<const int8_t*>(memory)[i]
-                                                    : reinterpret_cast<const int16_t*>(memory)[i]);
+        integers.push_back(testing::quantized(simd, memory, i));
         largest = std::max(largest, std::fabs(blocks[b][i]));
         expected_sum += 128 * integers.back();
         ASSERT_LE(std::abs(integers.back()), 127);

@@ -14,6 +14,12 @@ inline bool fuses(const engine::Simd& simd) {
   return simd.name != "sse4" && simd.name != "plain";
 }
 
+// Input i of a quantised row.
+inline int quantized(const engine::Simd& simd, const std::byte* row, size_t i) {
+  return simd.q8_input_bytes == 1 ? reinterpret_cast<const int8_t*>(row)[i]
+                                  : reinterpret_cast<const int16_t*>(row)[engine::wide_place(i)];
+}
+
 template <typename T>
 bool same_bits(std::span<const T> a, std::span<const T> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;

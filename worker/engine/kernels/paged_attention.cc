@@ -23,33 +23,29 @@ float sum_of_32(const float* sums) {
   return s[0];
 }
 
-// Tokens of one sequence that are worked on together, with all heads that share one head of keys and values.
+// A group of pieces with all heads that share one head of keys and values. Rows of a tile: for each piece its
+// tokens, for each token its heads.
 struct Tile {
-  std::span<const uint32_t> blocks;
-  size_t first_position = 0, n_tokens = 0;
+  std::span<const AttentionPiece> pieces;
+  size_t n_tokens = 0, n_shared = 0;
   size_t layer = 0, kv_head = 0, n_sharing = 1;
-  const float* q = nullptr;  // of the first token's first sharing head
+  const float* q = nullptr;  // of the batch's first row, at the first sharing head
   size_t q_stride = 0;
-  float* out = nullptr;
+  float* out = nullptr;  // the same
   size_t out_stride = 0;
 
-  // Rows of the tile: for each token its heads.
   size_t n_rows() const { return n_tokens * n_sharing; }
-  size_t n_seen(size_t row) const { return first_position + row / n_sharing + 1; }
-  size_t n_positions() const { return first_position + n_tokens; }
-  size_t n_blocks() const { return (n_positions() + kBlockTokens - 1) / kBlockTokens; }
+  size_t n_blocks() const {
+    size_t most = 0;
+    for (const AttentionPiece& piece : pieces) most = std::max(most, piece.n_blocks());
+    return most;
+  }
 };
 
 class TileAttention {
  public:
   TileAttention(KvCache& cache, const Tile& tile, AttentionScratch::OfThread& scratch)
-      : cache_(cache),
-        shape_(cache.shape()),
-        tile_(tile),
-        scratch_(scratch),
-        n_rows_(tile.n_rows()),
-        value_bytes_(shape_.type == KvType::kF32 || n_rows_ > simd().float_rows_max ? sizeof(float)
-                                                                                    : sizeof(uint16_t)) {}
+      : cache_(cache), shape_(cache.shape()), tile_(tile), scratch_(scratch), n_rows_(tile.n_rows()) {}
 
   void run() {
     gather_q();
@@ -59,14 +55,50 @@ class TileAttention {
   }
 
  private:
-  // A head of one block as the tiles take it. Widening f16 once pays when several tiles use it.
-  const std::byte* as_tiles_take_it(const std::byte* stored, size_t n) {
-    if (value_bytes_ == sizeof(float) && shape_.type == KvType::kF16) {
-      float* const wide = grown(scratch_.wide, n);
-      simd().widen_f16(reinterpret_cast<const uint16_t*>(stored), n, wide);
-      return reinterpret_cast<const std::byte*>(wide);
+  // Rows that are multiplied with a head of one block of keys or values.
+  struct Product {
+    size_t b = 0;  // which block of the sequence
+    uint32_t block = 0;
+    size_t n_tokens = 0;  // that it holds: slots behind the last position are never read
+    size_t first_row = 0, n_rows = 0;
+  };
+
+  template <typename OnProduct>
+  void for_products(const OnProduct& on_product) {
+    for (size_t b = 0; b < tile_.n_shared; ++b) {
+      on_product(Product{b, tile_.pieces[0].blocks[b], kBlockTokens, 0, n_rows_});
     }
-    return stored;
+    size_t row = 0;
+    for (const AttentionPiece& piece : tile_.pieces) {
+      const size_t n = piece.n_rows * tile_.n_sharing;
+      for (size_t b = tile_.n_shared; b < piece.n_blocks(); ++b) {
+        on_product(Product{b, piece.blocks[b], std::min(kBlockTokens, piece.n_positions() - b * kBlockTokens),
+                           row, n});
+      }
+      row += n;
+    }
+  }
+
+  // on_row(row, piece, token of the piece, head)
+  template <typename OnRow>
+  void for_rows(const OnRow& on_row) {
+    size_t row = 0;
+    for (const AttentionPiece& piece : tile_.pieces) {
+      for (size_t token = 0; token < piece.n_rows; ++token) {
+        for (size_t head = 0; head < tile_.n_sharing; ++head) on_row(row++, piece, token, head);
+      }
+    }
+  }
+
+  bool as_floats(size_t n_rows) const {
+    return shape_.type == KvType::kF32 || n_rows > simd().float_rows_max;
+  }
+  // A head of one block as the tiles take it. Widening f16 once pays when several tiles use it.
+  const std::byte* as_tiles_take_it(const std::byte* stored, size_t n, size_t n_rows) {
+    if (shape_.type == KvType::kF32 || !as_floats(n_rows)) return stored;
+    float* const wide = grown(scratch_.wide, n);
+    simd().widen_f16(reinterpret_cast<const uint16_t*>(stored), n, wide);
+    return reinterpret_cast<const std::byte*>(wide);
   }
 
   // [blocks of 128 dimensions][n_rows][128]
@@ -74,77 +106,76 @@ class TileAttention {
     const size_t d_head = shape_.d_head;
     n_q_blocks_ = (d_head + kBlockInputs - 1) / kBlockInputs;
     float* const q = grown(scratch_.q, n_q_blocks_ * n_rows_ * kBlockInputs);
-    for (size_t row = 0; row < n_rows_; ++row) {
-      const float* from = tile_.q + row / tile_.n_sharing * tile_.q_stride + row % tile_.n_sharing * d_head;
+    for_rows([&](size_t row, const AttentionPiece& piece, size_t token, size_t head) {
+      const float* const from = tile_.q + (piece.first_row + token) * tile_.q_stride + head * d_head;
       for (size_t b = 0; b < n_q_blocks_; ++b) {
         const size_t n = std::min(kBlockInputs, d_head - b * kBlockInputs);
         std::copy_n(from + b * kBlockInputs, n, q + (b * n_rows_ + row) * kBlockInputs);
       }
-    }
+    });
   }
 
   // [n_blocks][n_rows][32]
+  float* scores(size_t b, size_t row) { return scratch_.scores.data() + (b * n_rows_ + row) * kBlockTokens; }
+
   void score() {
-    float* scores = grown(scratch_.scores, tile_.n_blocks() * n_rows_ * kBlockTokens);
-    for (size_t b = 0; b < tile_.n_blocks(); ++b, scores += n_rows_ * kBlockTokens) {
-      const std::byte* keys = as_tiles_take_it(cache_.keys(tile_.blocks[b], tile_.layer, tile_.kv_head),
-                                               shape_.d_head * kBlockTokens);
+    grown(scratch_.scores, tile_.n_blocks() * n_rows_ * kBlockTokens);
+    for_products([&](const Product& p) {
+      const std::byte* const keys = as_tiles_take_it(cache_.keys(p.block, tile_.layer, tile_.kv_head),
+                                                     shape_.d_head * kBlockTokens, p.n_rows);
+      const size_t value_bytes = as_floats(p.n_rows) ? sizeof(float) : sizeof(uint16_t);
+      const auto tile = as_floats(p.n_rows) ? simd().f32 : simd().f16;
       for (size_t i = 0; i < n_q_blocks_; ++i) {
         const size_t n_inputs = std::min(kBlockInputs, shape_.d_head - i * kBlockInputs);
-        const auto tile = value_bytes_ == sizeof(float) ? simd().f32 : simd().f16;
-        tile(n_rows_, n_inputs, scratch_.q.data() + i * n_rows_ * kBlockInputs,
-             keys + i * kBlockInputs * kBlockTokens * value_bytes_, scores, i == 0, {});
+        tile(p.n_rows, n_inputs, scratch_.q.data() + (i * n_rows_ + p.first_row) * kBlockInputs,
+             keys + i * kBlockInputs * kBlockTokens * value_bytes, scores(p.b, p.first_row), i == 0, {});
       }
-    }
+    });
   }
 
   // Leaves exp(score - largest) for what a row may see, zeros behind it, and the sum of each row.
   void softmax() {
     const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape_.d_head)));
     float* const totals = grown(scratch_.sums, n_rows_);
-    for (size_t row = 0; row < n_rows_; ++row) {
-      const size_t n_seen = tile_.n_seen(row);
+    for_rows([&](size_t row, const AttentionPiece& piece, size_t token, size_t) {
+      const size_t n_seen = piece.first_position + token + 1;
       const auto n_seen_in = [&](size_t b) {
         return n_seen > b * kBlockTokens ? std::min(kBlockTokens, n_seen - b * kBlockTokens) : 0;
       };
-      const auto of_block = [&](size_t b) {
-        return scratch_.scores.data() + (b * n_rows_ + row) * kBlockTokens;
-      };
-      float largest = of_block(0)[0];
+      float largest = scores(0, row)[0];
       for (size_t b = 0; b * kBlockTokens < n_seen; ++b) {
-        largest = std::max(largest, simd().largest_of(of_block(b), n_seen_in(b)));
+        largest = std::max(largest, simd().largest_of(scores(b, row), n_seen_in(b)));
       }
       float sums[kBlockTokens] = {};
-      for (size_t b = 0; b < tile_.n_blocks(); ++b) {
-        simd().exp_block(of_block(b), n_seen_in(b), scale, largest * scale, sums);
+      for (size_t b = 0; b < piece.n_blocks(); ++b) {
+        simd().exp_block(scores(b, row), n_seen_in(b), scale, largest * scale, sums);
       }
       totals[row] = sum_of_32(sums);
-    }
+    });
   }
 
   void weigh_values() {
     const size_t n_panels = shape_.n_panels();
-    float* const out = grown(scratch_.out, n_panels * n_rows_ * kPanelOutputs);
-    for (size_t b = 0; b < tile_.n_blocks(); ++b) {
-      // Slots behind the last position hold what was there before: never read.
-      const size_t n_tokens = std::min(kBlockTokens, tile_.n_positions() - b * kBlockTokens);
-      const std::byte* values = as_tiles_take_it(cache_.values(tile_.blocks[b], tile_.layer, tile_.kv_head),
-                                                 n_panels * kBlockFloats);
+    float* const sums = grown(scratch_.out, n_panels * n_rows_ * kPanelOutputs);
+    for_products([&](const Product& p) {
+      const std::byte* const values = as_tiles_take_it(cache_.values(p.block, tile_.layer, tile_.kv_head),
+                                                       n_panels * kBlockFloats, p.n_rows);
+      const size_t value_bytes = as_floats(p.n_rows) ? sizeof(float) : sizeof(uint16_t);
+      const auto tile = as_floats(p.n_rows) ? simd().f32_narrow : simd().f16_narrow;
       for (size_t panel = 0; panel < n_panels; ++panel) {
-        const auto tile = value_bytes_ == sizeof(float) ? simd().f32_narrow : simd().f16_narrow;
-        tile(n_rows_, n_tokens, scratch_.scores.data() + b * n_rows_ * kBlockTokens,
-             values + panel * kBlockFloats * value_bytes_, out + panel * n_rows_ * kPanelOutputs, b == 0, {});
+        tile(p.n_rows, p.n_tokens, scores(p.b, p.first_row), values + panel * kBlockFloats * value_bytes,
+             sums + (panel * n_rows_ + p.first_row) * kPanelOutputs, p.b == 0, {});
       }
-    }
-    for (size_t row = 0; row < n_rows_; ++row) {
-      float* to =
-          tile_.out + row / tile_.n_sharing * tile_.out_stride + row % tile_.n_sharing * shape_.d_head;
+    });
+    for_rows([&](size_t row, const AttentionPiece& piece, size_t token, size_t head) {
+      float* const to = tile_.out + (piece.first_out + token) * tile_.out_stride + head * shape_.d_head;
       const float scale = 1.0f / scratch_.sums[row];
-      for (size_t i = 0; i < shape_.d_head; ++i) {
-        const size_t panel = i / kPanelOutputs;
-        to[i] = out[(panel * n_rows_ + row) * kPanelOutputs + i % kPanelOutputs] * scale;
+      for (size_t first = 0; first < shape_.d_head; first += kPanelOutputs) {
+        const float* const from = sums + (first / kPanelOutputs * n_rows_ + row) * kPanelOutputs;
+        const size_t n = std::min(kPanelOutputs, shape_.d_head - first);
+        for (size_t i = 0; i < n; ++i) to[first + i] = from[i] * scale;
       }
-    }
+    });
   }
 
   KvCache& cache_;
@@ -152,7 +183,6 @@ class TileAttention {
   const Tile& tile_;
   AttentionScratch::OfThread& scratch_;
   const size_t n_rows_;
-  const size_t value_bytes_;  // of what the tiles read
   size_t n_q_blocks_ = 0;
 };
 
@@ -201,43 +231,23 @@ void store_keys_values(KvCache& cache, size_t layer, std::span<const uint32_t> b
   }
 }
 
-void paged_attention(ThreadPool& pool, KvCache& cache, size_t layer, std::span<const AttentionPiece> pieces,
+size_t attention_rows_max(size_t n_sharing) {
+  const size_t n_rows = simd().float_rows_max * std::max<size_t>(1, 32 / simd().float_rows_max);
+  return std::max<size_t>(1, n_rows / n_sharing);
+}
+
+void paged_attention(ThreadPool& pool, KvCache& cache, size_t layer, const AttentionPlan& plan,
                      const float* q, size_t q_stride, Matrix out, AttentionScratch& scratch) {
   const size_t d_head = cache.shape().d_head, n_kv_heads = cache.shape().n_kv_heads;
   const size_t n_heads = out.n_columns / d_head, n_sharing = n_heads / n_kv_heads;
   TANDEM_ASSERT(out.n_columns == n_heads * d_head && n_heads == n_sharing * n_kv_heads,
                 "heads share kv heads");
-  // Whole tiles of the kernel, and enough of them for a block of f16 to be widened seldom.
-  const size_t n_rows_max = simd().float_rows_max * std::max<size_t>(1, 32 / simd().float_rows_max);
-  const size_t n_tokens_max = std::max<size_t>(1, n_rows_max / n_sharing);
-
-  scratch.items.clear();
   scratch.threads.resize(pool.n_threads());
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    TANDEM_ASSERT(pieces[i].first_position + pieces[i].n_rows <= pieces[i].blocks.size() * kBlockTokens,
-                  "the sequence has room for its rows");
-    for (size_t row = 0; row < pieces[i].n_rows; row += n_tokens_max) {
-      for (size_t head = 0; head < n_kv_heads; ++head) {
-        scratch.items.push_back({static_cast<uint32_t>(i), static_cast<uint32_t>(head),
-                                 static_cast<uint32_t>(row),
-                                 static_cast<uint32_t>(std::min(n_tokens_max, pieces[i].n_rows - row))});
-      }
-    }
-  }
-  pool.run(scratch.items.size(), [&](size_t i, size_t thread) {
-    const AttentionScratch::Item& item = scratch.items[i];
-    const AttentionPiece& piece = pieces[item.piece];
-    const size_t column = item.kv_head * n_sharing * d_head;
-    const Tile tile = {piece.blocks,
-                       piece.first_position + item.first_row,
-                       item.n_rows,
-                       layer,
-                       item.kv_head,
-                       n_sharing,
-                       q + (piece.first_row + item.first_row) * q_stride + column,
-                       q_stride,
-                       out.data + (piece.first_out + item.first_row) * out.n_columns + column,
-                       out.n_columns};
+  pool.run(plan.groups().size() * n_kv_heads, [&](size_t i, size_t thread) {
+    const AttentionPlan::Group& group = plan.groups()[i / n_kv_heads];
+    const size_t kv_head = i % n_kv_heads, column = kv_head * n_sharing * d_head;
+    const Tile tile = {plan.pieces(group), group.n_rows, group.n_shared,    layer,        kv_head, n_sharing,
+                       q + column,         q_stride,     out.data + column, out.n_columns};
     TileAttention(cache, tile, scratch.threads[thread]).run();
   });
 }

@@ -6,22 +6,12 @@
 #include <span>
 #include <vector>
 
+#include "worker/engine/kernels/attention_plan.h"
 #include "worker/engine/kernels/thread_pool.h"
 #include "worker/engine/kv/kv_cache.h"
 #include "worker/engine/tensor/view.h"
 
 namespace tandem::engine {
-
-// Rows of a batch that belong to one sequence and follow each other in it: rows [first_row, first_row +
-// n_rows) of q are its tokens at positions first_position and following; their results are rows of `out` from
-// first_out on.
-struct AttentionPiece {
-  std::span<const uint32_t> blocks;  // of the sequence; they have room for all of these positions
-  size_t first_position = 0;
-  size_t first_row = 0;
-  size_t n_rows = 0;
-  size_t first_out = 0;
-};
 
 // Writes keys and values of one token to their place in its block.
 //
@@ -31,18 +21,18 @@ void store_keys_values(KvCache& cache, size_t layer, std::span<const uint32_t> b
 
 // Memory that lasts from call to call, so that a step allocates nothing. One per model.
 struct AttentionScratch {
-  struct Item {
-    uint32_t piece = 0, kv_head = 0, first_row = 0, n_rows = 0;
-  };
   struct OfThread {
     std::vector<float> q, scores, sums, wide, out;
   };
-  std::vector<Item> items;
   std::vector<OfThread> threads;
 };
 
-// For each row t of a piece, at position p, and each head h with keys and values of head h * n_kv_heads /
-// n_heads:
+// Tokens that are worth taking up together where n_sharing heads share one head of keys and values: whole
+// tiles of the kernel, and enough of them for a block of f16 to be widened seldom.
+size_t attention_rows_max(size_t n_sharing);
+
+// For each row t of a piece of the plan, at position p, and each head h with keys and values of head h *
+// n_kv_heads / n_heads:
 //
 //   out[t, h] = sum_{j <= p} softmax_j(q[t, h] . key[j] / sqrt(d_head)) * value[j]
 //
@@ -52,7 +42,7 @@ struct AttentionScratch {
 // Keys and values of the rows themselves must be stored already. Every sum goes over positions in blocks of
 // 32, counted from the sequence's first token, so the bits of a row do not depend on the piece it came in.
 // The scores of a whole context are held at once: about 30 * (positions) floats for each thread. Cannot fail.
-void paged_attention(ThreadPool& pool, KvCache& cache, size_t layer, std::span<const AttentionPiece> pieces,
+void paged_attention(ThreadPool& pool, KvCache& cache, size_t layer, const AttentionPlan& plan,
                      const float* q, size_t q_stride, Matrix out, AttentionScratch& scratch);
 
 }  // namespace tandem::engine

@@ -12,6 +12,7 @@
 #include <hwy/contrib/math/math-inl.h>
 
 #include <cmath>
+#include <utility>
 
 #include "worker/engine/kernels/simd.h"
 #include "worker/engine/tensor/element_type.h"
@@ -76,6 +77,13 @@ void quantize_block(const float* HWY_RESTRICT x, void* out, float& scale, int32_
     const auto rounded = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
     sums = hn::Add(sums, rounded);
     hn::StoreU(hn::DemoteTo(dn, rounded), dn, static_cast<Input*>(out) + i);
+  }
+  if constexpr (sizeof(Input) == 2) {
+    Input* const values = static_cast<Input*>(out);
+    for (size_t i = 0; i < kBlockInputs; i += 4) {
+      static_assert(wide_place(1) == 2 && wide_place(2) == 1);
+      std::swap(values[i + 1], values[i + 2]);
+    }
   }
   sum = 128 * hn::GetLane(hn::SumOfLanes(di, sums));
 }

@@ -32,6 +32,12 @@ struct Q8Block {
   float scales[kPanelOutputs];
 };
 
+// Where input i lies in a row of 16-bit inputs: of four, 0 beside 2 and 1 beside 3. Those are the pairs that
+// come out of Q8Block's words of two weights as their lower and upper bytes.
+constexpr size_t wide_place(size_t i) {
+  return i / 4 * 4 + i % 2 * 2 + i / 2 % 2;
+}
+
 // What a tile asks the memory for while it computes: the weights that come next.
 struct Prefetch {
   const void* from = nullptr;
@@ -50,7 +56,8 @@ using FloatTile = void (*)(size_t n_rows, size_t n_inputs, const float* x, const
 
 // The same for q8, over a whole block of 128 inputs.
 //
-//   x       [n_rows][128], int8 where `q8_input_bytes` is 1, int16 where it is 2
+//   x       [n_rows][128], int8 where `q8_input_bytes` is 1; where it is 2, int16 with input i at place
+//           wide_place(i)
 //   scales  [n_rows]
 //   sums    [n_rows]: 128 times the sum of a row's values
 using Q8Tile = void (*)(size_t n_rows, const void* x, const float* scales, const int32_t* sums,

@@ -29,8 +29,9 @@ HWY_INLINE void add_scaled(DF df, VI sums, const float* weight_scales, float inp
 }
 
 // Products of 16-bit integers, added in pairs (vpmaddwd): exact with 8-bit values of any sign, which the
-// instruction for unsigned times signed bytes is not without VNNI. A register of weights is half as many
-// outputs with two sums each.
+// instruction for unsigned times signed bytes is not without VNNI. The pairs are inputs 0 and 2, and 1 and 3,
+// of four: of a word of two weights, the lower byte and the upper one. So weights lie as VNNI takes them, and
+// each lane of a register is one output. Inputs lie in pairs (wide_place()).
 #if HWY_TARGET == HWY_SCALAR
 inline constexpr size_t kWideRows = 1;
 
@@ -40,7 +41,7 @@ void q8_wide_tile(const int16_t* x, const float* scales, const int32_t* sums, co
   const hn::Sisd<int32_t> d32;
   for (size_t o = 0; o < kPanelOutputs; ++o) {
     int32_t sum = -sums[0];
-    for (size_t i = 0; i < kBlockInputs; ++i) sum += x[i] * weights.values[i / 4][o][i % 4];
+    for (size_t i = 0; i < kBlockInputs; ++i) sum += x[wide_place(i)] * weights.values[i / 4][o][i % 4];
     add_scaled(hn::Sisd<float>(), hn::Set(d32, sum), weights.scales + o, scales[0], c + o, first);
   }
 }
@@ -53,42 +54,54 @@ inline constexpr size_t kWideRows = 12;
 inline constexpr size_t kWideRows = 6;
 #endif
 
+inline constexpr size_t kInputsAtOnce = 8;
+
 using WideSums = hn::CappedTag<int32_t, 16>;
 using WideVector = hn::Vec<WideSums>;
 using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums> >;
 
-// For a register of outputs and the one next to it, in each of kRows rows: the products of a block, added in
-// pairs of neighbouring inputs, so that each output has two sums side by side. sums[row][2]
+// The sums of a block for two registers of outputs in each of kRows rows. sums[row][2 registers]
 #if HWY_TARGET == HWY_AVX2
 // Written out: six rows need all 16 registers, and g++ 12 keeps half of the sums in memory whatever way one
 // asks for them, at half of the rate.
 #define TANDEM_ROW(low, high, offset)                         \
-  "vpbroadcastq " #offset                                     \
+  "vpbroadcastd " #offset                                     \
   "(%[x]), %%ymm15\n\tvpmaddwd %%ymm15, %%ymm12, %%ymm14\n\t" \
   "vpaddd %%ymm14, %%ymm" #low ", %%ymm" #low                 \
   "\n\tvpmaddwd %%ymm15, %%ymm13, %%ymm15\n\t"                \
   "vpaddd %%ymm15, %%ymm" #high ", %%ymm" #high "\n\t"
+#define TANDEM_ROW_2(low, high, offset) TANDEM_ROW(low, high, 4 + offset)
+#define TANDEM_ROW_3(low, high, offset) TANDEM_ROW(low, high, 8 + offset)
+#define TANDEM_ROW_4(low, high, offset) TANDEM_ROW(low, high, 12 + offset)
+#define TANDEM_LOWER(at)                                                                \
+  "vmovdqa %[lower], %%ymm13\n\tvpand " #at "(%[w]), %%ymm13, %%ymm12\n\tvpand 32+" #at \
+  "(%[w]), %%ymm13, %%ymm13\n\t"
+#define TANDEM_UPPER(at)                              \
+  "vmovdqu " #at "(%[w]), %%ymm12\n\tvmovdqu 32+" #at \
+  "(%[w]), %%ymm13\n\tvpsrlw $8, %%ymm12, %%ymm12\n\tvpsrlw $8, %%ymm13, %%ymm13\n\t"
 #define TANDEM_STORE(low, high, offset) \
-  "vmovdqu %%ymm" #low ", " #offset "(%[sums])\n\tvmovdqu %%ymm" #high ", 32+" #offset "(%[sums])\n\t"
-#define TANDEM_WIDE_SUMS(rows, products, stores)                                                            \
-  HWY_INLINE void wide_sums(std::integral_constant<size_t, rows>, const int16_t* x, const uint8_t* weights, \
-                            Ahead& ahead, int32_t* sums) {                                                  \
-    size_t n_steps = kBlockInputs / 4;                                                                      \
-    asm volatile(                                                                                           \
-        "vpxor %%ymm0, %%ymm0, %%ymm0\n\tvpxor %%ymm1, %%ymm1, %%ymm1\n\tvpxor %%ymm2, %%ymm2, %%ymm2\n\t"  \
-        "vpxor %%ymm3, %%ymm3, %%ymm3\n\tvpxor %%ymm4, %%ymm4, %%ymm4\n\tvpxor %%ymm5, %%ymm5, %%ymm5\n\t"  \
-        "vpxor %%ymm6, %%ymm6, %%ymm6\n\tvpxor %%ymm7, %%ymm7, %%ymm7\n\tvpxor %%ymm8, %%ymm8, %%ymm8\n\t"  \
-        "vpxor %%ymm9, %%ymm9, %%ymm9\n\tvpxor %%ymm10, %%ymm10, %%ymm10\n\t"                               \
-        "vpxor %%ymm11, %%ymm11, %%ymm11\n\t.p2align 4\n1:\n\t"                                             \
-        "vpmovzxbw (%[w]), %%ymm12\n\tvpmovzxbw 16(%[w]), %%ymm13\n\t"                                      \
-        "prefetcht1 (%[first])\n\tadd %[bytes], %[first]\n\t"                                               \
-        "prefetcht1 (%[second])\n\tadd %[bytes], %[second]\n\t" products                                    \
-        "add $128, %[w]\n\tadd $8, %[x]\n\tdec %[n]\n\tjnz 1b\n\t" stores                                   \
-        : [x] "+r"(x), [w] "+r"(weights), [first] "+r"(ahead.first), [second] "+r"(ahead.second),           \
-          [n] "+r"(n_steps)                                                                                 \
-        : [bytes] "r"(ahead.n_bytes), [sums] "r"(sums)                                                      \
-        : "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", \
-          "ymm12", "ymm13", "ymm14", "ymm15", "memory", "cc");                                              \
+  "vmovdqu %%ymm" #low ", " #offset "/4(%[sums])\n\tvmovdqu %%ymm" #high ", 32+" #offset "/4(%[sums])\n\t"
+#define TANDEM_WIDE_SUMS(rows, list)                                                                         \
+  HWY_INLINE void wide_sums(std::integral_constant<size_t, rows>, const int16_t* x, const uint8_t* weights,  \
+                            Ahead& ahead, int32_t* sums) {                                                   \
+    alignas(32) static constexpr uint32_t kLowerBytes[8] = {0x00FF00FF, 0x00FF00FF, 0x00FF00FF, 0x00FF00FF,  \
+                                                            0x00FF00FF, 0x00FF00FF, 0x00FF00FF, 0x00FF00FF}; \
+    size_t n_steps = kBlockInputs / kInputsAtOnce;                                                           \
+    asm volatile(                                                                                            \
+        "vpxor %%ymm0, %%ymm0, %%ymm0\n\tvpxor %%ymm1, %%ymm1, %%ymm1\n\tvpxor %%ymm2, %%ymm2, %%ymm2\n\t"   \
+        "vpxor %%ymm3, %%ymm3, %%ymm3\n\tvpxor %%ymm4, %%ymm4, %%ymm4\n\tvpxor %%ymm5, %%ymm5, %%ymm5\n\t"   \
+        "vpxor %%ymm6, %%ymm6, %%ymm6\n\tvpxor %%ymm7, %%ymm7, %%ymm7\n\tvpxor %%ymm8, %%ymm8, %%ymm8\n\t"   \
+        "vpxor %%ymm9, %%ymm9, %%ymm9\n\tvpxor %%ymm10, %%ymm10, %%ymm10\n\t"                                \
+        "vpxor %%ymm11, %%ymm11, %%ymm11\n\t.p2align 5\n1:\n\t"                                              \
+        "prefetcht1 (%[first])\n\tadd %[bytes], %[first]\n\t"                                                \
+        "prefetcht1 (%[second])\n\tadd %[bytes], %[second]\n\t" TANDEM_LOWER(0) list(TANDEM_ROW)             \
+            TANDEM_UPPER(0) list(TANDEM_ROW_2) TANDEM_LOWER(128) list(TANDEM_ROW_3) TANDEM_UPPER(128) list(  \
+                TANDEM_ROW_4) "add $256, %[w]\n\tadd $16, %[x]\n\tdec %[n]\n\tjnz 1b\n\t" list(TANDEM_STORE) \
+        : [x] "+r"(x), [w] "+r"(weights), [first] "+r"(ahead.first), [second] "+r"(ahead.second),            \
+          [n] "+r"(n_steps)                                                                                  \
+        : [bytes] "r"(ahead.n_bytes), [sums] "r"(sums), [lower] "m"(kLowerBytes)                             \
+        : "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11",  \
+          "ymm12", "ymm13", "ymm14", "ymm15", "memory", "cc");                                               \
   }
 static_assert(kBlockInputs * sizeof(int16_t) == 256 && sizeof(Q8Block::values[0]) == 128,
               "the distances below");
@@ -98,18 +111,12 @@ static_assert(kBlockInputs * sizeof(int16_t) == 256 && sizeof(Q8Block::values[0]
 #define TANDEM_4(X) TANDEM_3(X) X(6, 7, 768)
 #define TANDEM_5(X) TANDEM_4(X) X(8, 9, 1024)
 #define TANDEM_6(X) TANDEM_5(X) X(10, 11, 1280)
-#define TANDEM_S1(X) X(0, 1, 0)
-#define TANDEM_S2(X) TANDEM_S1(X) X(2, 3, 64)
-#define TANDEM_S3(X) TANDEM_S2(X) X(4, 5, 128)
-#define TANDEM_S4(X) TANDEM_S3(X) X(6, 7, 192)
-#define TANDEM_S5(X) TANDEM_S4(X) X(8, 9, 256)
-#define TANDEM_S6(X) TANDEM_S5(X) X(10, 11, 320)
-TANDEM_WIDE_SUMS(1, TANDEM_1(TANDEM_ROW), TANDEM_S1(TANDEM_STORE))
-TANDEM_WIDE_SUMS(2, TANDEM_2(TANDEM_ROW), TANDEM_S2(TANDEM_STORE))
-TANDEM_WIDE_SUMS(3, TANDEM_3(TANDEM_ROW), TANDEM_S3(TANDEM_STORE))
-TANDEM_WIDE_SUMS(4, TANDEM_4(TANDEM_ROW), TANDEM_S4(TANDEM_STORE))
-TANDEM_WIDE_SUMS(5, TANDEM_5(TANDEM_ROW), TANDEM_S5(TANDEM_STORE))
-TANDEM_WIDE_SUMS(6, TANDEM_6(TANDEM_ROW), TANDEM_S6(TANDEM_STORE))
+TANDEM_WIDE_SUMS(1, TANDEM_1)
+TANDEM_WIDE_SUMS(2, TANDEM_2)
+TANDEM_WIDE_SUMS(3, TANDEM_3)
+TANDEM_WIDE_SUMS(4, TANDEM_4)
+TANDEM_WIDE_SUMS(5, TANDEM_5)
+TANDEM_WIDE_SUMS(6, TANDEM_6)
 #else
 template <size_t kRows>
 HWY_INLINE void wide_sums(std::integral_constant<size_t, kRows>, const int16_t* x, const uint8_t* weights,
@@ -117,26 +124,32 @@ HWY_INLINE void wide_sums(std::integral_constant<size_t, kRows>, const int16_t* 
   const WideSums d32;
   const hn::RepartitionToNarrow<WideSums> d16;
   const hn::RebindToUnsigned<decltype(d16)> du16;
-  const hn::Rebind<uint8_t, decltype(d16)> d8;
-  const hn::Repartition<int64_t, WideSums> d64;
   const size_t n_lanes = hn::Lanes(d32);
   WideVector low[kRows], high[kRows], low_rest[kRows], high_rest[kRows];
 #pragma GCC unroll 16
   for (size_t row = 0; row < kRows; ++row) {
     low[row] = high[row] = low_rest[row] = high_rest[row] = hn::Zero(d32);
   }
-  for (size_t i = 0; i < kBlockInputs; i += 4, weights += sizeof(Q8Block::values[0])) {
-    const Wide w_low = hn::BitCast(d16, hn::PromoteTo(du16, hn::LoadU(d8, weights)));
-    const Wide w_high = hn::BitCast(d16, hn::PromoteTo(du16, hn::LoadU(d8, weights + 2 * n_lanes)));
-    ahead.step();
+  const auto add_products = [&](Wide w_low, Wide w_high, const int16_t* pair) HWY_ATTR {
 #pragma GCC unroll 16
     for (size_t row = 0; row < kRows; ++row) {
-      int64_t four;
-      __builtin_memcpy(&four, x + row * kBlockInputs + i, sizeof four);
-      const Wide input = hn::BitCast(d16, hn::Set(d64, four));
+      int32_t two;
+      __builtin_memcpy(&two, pair + row * kBlockInputs, sizeof two);
+      const Wide input = hn::BitCast(d16, hn::Set(d32, two));
       low[row] = hn::ReorderWidenMulAccumulate(d32, w_low, input, low[row], low_rest[row]);
       high[row] = hn::ReorderWidenMulAccumulate(d32, w_high, input, high[row], high_rest[row]);
     }
+  };
+  const auto lower_bytes = hn::Set(du16, 0x00FF);
+  const hn::Repartition<uint8_t, WideSums> d8;
+  for (size_t i = 0; i < kBlockInputs; i += 4, weights += sizeof(Q8Block::values[0])) {
+    if (i % kInputsAtOnce == 0) ahead.step();
+    const auto w_low = hn::BitCast(du16, hn::LoadU(d8, weights));
+    const auto w_high = hn::BitCast(du16, hn::LoadU(d8, weights + 4 * n_lanes));
+    add_products(hn::BitCast(d16, hn::And(w_low, lower_bytes)),
+                 hn::BitCast(d16, hn::And(w_high, lower_bytes)), x + i);
+    add_products(hn::BitCast(d16, hn::ShiftRight<8>(w_low)), hn::BitCast(d16, hn::ShiftRight<8>(w_high)),
+                 x + i + 2);
   }
 #pragma GCC unroll 16
   for (size_t row = 0; row < kRows; ++row) {
@@ -152,17 +165,18 @@ void q8_wide_tile(const int16_t* HWY_RESTRICT x, const float* HWY_RESTRICT scale
                   Prefetch next) {
   const WideSums d32;
   const hn::RebindToFloat<WideSums> df;
-  const size_t n_lanes = hn::Lanes(d32);
-  alignas(64) int32_t halves[kRows * 2 * hn::MaxLanes(d32)];
-  Ahead ahead(next, &weights, kBlockInputs / 4 * (kPanelOutputs / n_lanes));
-  for (size_t column = 0; column < kPanelOutputs; column += n_lanes) {
-    wide_sums(std::integral_constant<size_t, kRows>(), x, &weights.values[0][column][0], ahead, halves);
+  const size_t n_columns = 2 * hn::Lanes(d32);
+  alignas(64) int32_t products[kRows * 2 * hn::MaxLanes(d32)];
+  Ahead ahead(next, &weights, kBlockInputs / kInputsAtOnce * (kPanelOutputs / n_columns));
+  for (size_t column = 0; column < kPanelOutputs; column += n_columns) {
+    wide_sums(std::integral_constant<size_t, kRows>(), x, &weights.values[0][column][0], ahead, products);
     for (size_t row = 0; row < kRows; ++row) {
-      const WideVector low = hn::LoadU(d32, halves + 2 * row * n_lanes);
-      const WideVector high = hn::LoadU(d32, halves + (2 * row + 1) * n_lanes);
-      const WideVector sum = hn::Add(hn::ConcatEven(d32, high, low), hn::ConcatOdd(d32, high, low));
-      add_scaled(df, hn::Sub(sum, hn::Set(d32, sums[row])), weights.scales + column, scales[row],
-                 c + row * kPanelOutputs + column, first);
+      const WideVector offset = hn::Set(d32, sums[row]);
+      for (size_t o = 0; o < n_columns; o += hn::Lanes(d32)) {
+        const WideVector sum = hn::Sub(hn::LoadU(d32, products + row * n_columns + o), offset);
+        add_scaled(df, sum, weights.scales + column + o, scales[row], c + row * kPanelOutputs + column + o,
+                   first);
+      }
     }
   }
 }

@@ -114,13 +114,16 @@ void Decoder::plan(std::span<const BatchRow> batch) {
                   "KvCache::reserve() made room for the tokens");
     n_positions = std::max(n_positions, n_before + n_tokens);
   }
+  const size_t n_rows_max = attention_rows_max(config_.n_heads / config_.n_kv_heads);
+  attention_plan_.make(pieces_, n_rows_max);
+  wanted_plan_.make(wanted_pieces_, n_rows_max);
   rope_.grow_to(n_positions);
   row_of_thread_.resize(pool_->n_threads());
 }
 
 void Decoder::embed() {
   n_rows_ = tokens_.size();
-  attending_ = pieces_;
+  attending_ = &attention_plan_;
   grown(x_, n_rows_ * config_.d_model);
   pool_->split(n_rows_, kRowsToShare, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
@@ -167,14 +170,14 @@ void Decoder::keep_wanted() {
     std::copy_n(x().row(wanted_[i]).data(), config_.d_model, x_.data() + i * config_.d_model);
   }
   n_rows_ = wanted_.size();
-  attending_ = wanted_pieces_;
+  attending_ = &wanted_plan_;
 }
 
 void Decoder::attend(const LayerWeights& weights, size_t layer, KvCache& kv) {
   if (n_rows_ == 0) return;
   const size_t d_q = config_.n_heads * config_.d_head, d_kv = config_.n_kv_heads * config_.d_head;
   const Matrix attended = {grown(attended_, n_rows_ * d_q), n_rows_, d_q};
-  paged_attention(*pool_, kv, layer, attending_, qkv_.data(), d_q + 2 * d_kv, attended, attention_scratch_);
+  paged_attention(*pool_, kv, layer, *attending_, qkv_.data(), d_q + 2 * d_kv, attended, attention_scratch_);
   input_.reshape(compute(), n_rows_, d_q);
   pool_->split(n_rows_, kRowsToShare, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) input_.set_row(i, attended.row(i));

@@ -73,11 +73,12 @@ class Decoder final : public Model {
     uint32_t piece = 0;
   };
   std::vector<Token> tokens_;
-  std::vector<AttentionPiece> pieces_;         // all tokens
-  std::vector<AttentionPiece> wanted_pieces_;  // the tokens whose logits are wanted
-  std::vector<uint32_t> wanted_;               // their rows
-  std::span<const AttentionPiece> attending_;  // one of the two
-  size_t n_rows_ = 0;                          // of x: tokens, or wanted ones
+  std::vector<AttentionPiece> pieces_;          // all tokens
+  std::vector<AttentionPiece> wanted_pieces_;   // the tokens whose logits are wanted
+  std::vector<uint32_t> wanted_;                // their rows
+  AttentionPlan attention_plan_, wanted_plan_;  // of the two
+  const AttentionPlan* attending_ = nullptr;    // one of the two
+  size_t n_rows_ = 0;                           // of x: tokens, or wanted ones
   RopeTable rope_;
   AttentionScratch attention_scratch_;
   std::vector<float> x_, qkv_, attended_;
