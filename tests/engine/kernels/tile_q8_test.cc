@@ -34,7 +34,7 @@ struct Product {
     for (size_t row = 0; row < kRowsMax; ++row) {
       int32_t sum = 0;
       for (size_t i = 0; i < kBlockInputs; ++i) sum += x[row * kBlockInputs + i];
-      sums.push_back(128 * sum);
+      sums.push_back(-128 * sum);
     }
     for (size_t o = 0; o < kPanelOutputs; ++o) {
       block.scales[o] = weight_scales[o];
@@ -153,7 +153,7 @@ TEST(QuantizeTest, GivesTheNearestIntegersTheirScaleAndTheirSum) {
       for (size_t i = 0; i < kBlockInputs; ++i) {
         integers.push_back(testing::quantized(simd, memory, i));
         largest = std::max(largest, std::fabs(blocks[b][i]));
-        expected_sum += 128 * integers.back();
+        expected_sum -= 128 * integers.back();
         ASSERT_LE(std::abs(integers.back()), 127);
         ASSERT_LE(std::fabs(integers.back() * static_cast<double>(scale) - blocks[b][i]),
                   0.50001 * static_cast<double>(scale));

@@ -85,7 +85,7 @@ void quantize_block(const float* HWY_RESTRICT x, void* out, float& scale, int32_
       std::swap(values[i + 1], values[i + 2]);
     }
   }
-  sum = 128 * hn::GetLane(hn::SumOfLanes(di, sums));
+  sum = -128 * hn::GetLane(hn::SumOfLanes(di, sums));
 }
 
 // 16 partial sums, whatever the width of a register, and then a tree.

@@ -59,7 +59,8 @@ using FloatTile = void (*)(size_t n_rows, size_t n_inputs, const float* x, const
 //   x       [n_rows][128], int8 where `q8_input_bytes` is 1; where it is 2, int16 with input i at place
 //           wide_place(i)
 //   scales  [n_rows]
-//   sums    [n_rows]: 128 times the sum of a row's values
+//   sums    [n_rows]: what sums of products begin with, -128 times the sum of a row's values: it takes away
+//           what the 128 added to each weight adds to them
 using Q8Tile = void (*)(size_t n_rows, const void* x, const float* scales, const int32_t* sums,
                         const Q8Block& weights, float* c, bool first, Prefetch next);
 

@@ -23,11 +23,11 @@ using FloatVector = hn::Vec<Floats>;
 
 // Rows of a tile: two registers of sums each, two for weights, one for the input; the rest of the registers.
 #if HWY_TARGET <= HWY_AVX3
-inline constexpr size_t kFloatRows = 14;
+inline constexpr uint32_t kFloatRows = 14;
 #elif HWY_ARCH_ARM_A64
-inline constexpr size_t kFloatRows = 12;
+inline constexpr uint32_t kFloatRows = 12;
 #else
-inline constexpr size_t kFloatRows = 6;
+inline constexpr uint32_t kFloatRows = 6;
 #endif
 
 // Asks for lines evenly over the steps of a tile: all at once they would fill the buffers that the tile's own
@@ -36,10 +36,10 @@ struct Ahead {
   const char *first, *second;
   size_t n_bytes;  // of each place, at each step
 
-  HWY_INLINE Ahead(const Prefetch& next, const void* nothing_new, size_t n_steps)
+  HWY_INLINE Ahead(const Prefetch& next, const void* nothing_new, uint32_t n_steps)
       : first(static_cast<const char*>(next.n_lines > 0 ? next.from : nothing_new)),
         second(first + next.n_lines / 2 * 64),
-        n_bytes((next.n_lines * 32 + n_steps - 1) / n_steps) {}
+        n_bytes((static_cast<uint32_t>(next.n_lines) * 32 + n_steps - 1) / n_steps) {}
   HWY_INLINE void step() {
     __builtin_prefetch(first, 0, 2);
     __builtin_prefetch(second, 0, 2);
@@ -47,6 +47,22 @@ struct Ahead {
     second += n_bytes;
   }
 };
+
+// Calls on_tile(rows, what to ask the memory for) for tiles of at most n_max rows, as even as can be: 64 rows
+// are 13, 13, 13, 13, 12 and not 14, 14, 14, 14, 8.
+template <class OnTile>
+HWY_INLINE void for_even_tiles(size_t n_rows, uint32_t n_max, Prefetch next, const OnTile& on_tile) {
+  const uint32_t n = static_cast<uint32_t>(n_rows), n_tiles = (n + n_max - 1) / n_max;
+  if (n_tiles == 0) return;
+  const uint32_t least = n / n_tiles, n_longer = n % n_tiles;
+  const size_t n_lines = (static_cast<uint32_t>(next.n_lines) + n_tiles - 1) / n_tiles;
+  for (uint32_t i = 0; i < n_tiles; ++i) {
+    const size_t lines = HWY_MIN(n_lines, next.n_lines);
+    on_tile(i < n_longer ? least + 1 : least, Prefetch{next.from, lines});
+    next.from = static_cast<const char*>(next.from) + lines * 64;
+    next.n_lines -= lines;
+  }
+}
 
 enum class Stored { kF32, kBf16Pairs, kF16 };
 
@@ -77,7 +93,7 @@ template <size_t kRows, size_t kStride, Stored kStored>
 void float_tile(size_t n_inputs, const float* HWY_RESTRICT x, const void* HWY_RESTRICT weights,
                 float* HWY_RESTRICT c, bool first, Prefetch next) {
   const Floats d;
-  Ahead ahead(next, weights, n_inputs * (kPanelOutputs / 2 / hn::Lanes(d)));
+  Ahead ahead(next, weights, static_cast<uint32_t>(n_inputs * (kPanelOutputs / 2 / hn::Lanes(d))));
   for (size_t column = 0; column < kPanelOutputs / 2; column += hn::Lanes(d)) {
     FloatVector low[kRows], high[kRows];
 #pragma GCC unroll 16
@@ -117,19 +133,12 @@ FloatTileOfRows float_tile_of(size_t n_rows, std::index_sequence<kRows...>) {
 template <size_t kStride, Stored kStored>
 void float_rows(size_t n_rows, size_t n_inputs, const float* x, const void* weights, float* c, bool first,
                 Prefetch next) {
-  while (n_rows > 0) {
-    // As even as can be: 64 rows are 13, 13, 13, 13, 12 and not 14, 14, 14, 14, 8.
-    const size_t n_tiles = (n_rows + kFloatRows - 1) / kFloatRows;
-    const size_t n = (n_rows + n_tiles - 1) / n_tiles;
-    const size_t n_lines = (next.n_lines + n_tiles - 1) / n_tiles;
+  for_even_tiles(n_rows, kFloatRows, next, [&](size_t n, const Prefetch& of_tile) {
     float_tile_of<kStride, kStored>(n, std::make_index_sequence<kFloatRows>())(n_inputs, x, weights, c, first,
-                                                                               {next.from, n_lines});
+                                                                               of_tile);
     x += n * kStride;
     c += n * kPanelOutputs;
-    n_rows -= n;
-    next.from = static_cast<const char*>(next.from) + n_lines * 64;
-    next.n_lines -= n_lines;
-  }
+  });
 }
 
 }  // namespace tandem::engine::HWY_NAMESPACE

@@ -9,6 +9,7 @@
 
 #include <hwy/highway.h>
 
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 
@@ -33,14 +34,14 @@ HWY_INLINE void add_scaled(DF df, VI sums, const float* weight_scales, float inp
 // of four: of a word of two weights, the lower byte and the upper one. So weights lie as VNNI takes them, and
 // each lane of a register is one output. Inputs lie in pairs (wide_place()).
 #if HWY_TARGET == HWY_SCALAR
-inline constexpr size_t kWideRows = 1;
+inline constexpr uint32_t kWideRows = 1;
 
 template <size_t kRows>
 void q8_wide_tile(const int16_t* x, const float* scales, const int32_t* sums, const Q8Block& weights,
                   float* c, bool first, Prefetch /*next*/) {
   const hn::Sisd<int32_t> d32;
   for (size_t o = 0; o < kPanelOutputs; ++o) {
-    int32_t sum = -sums[0];
+    int32_t sum = sums[0];
     for (size_t i = 0; i < kBlockInputs; ++i) sum += x[wide_place(i)] * weights.values[i / 4][o][i % 4];
     add_scaled(hn::Sisd<float>(), hn::Set(d32, sum), weights.scales + o, scales[0], c + o, first);
   }
@@ -49,9 +50,9 @@ void q8_wide_tile(const int16_t* x, const float* scales, const int32_t* sums, co
 #else
 
 #if HWY_TARGET <= HWY_AVX3
-inline constexpr size_t kWideRows = 12;
+inline constexpr uint32_t kWideRows = 12;
 #else
-inline constexpr size_t kWideRows = 6;
+inline constexpr uint32_t kWideRows = 6;
 #endif
 
 inline constexpr size_t kInputsAtOnce = 8;
@@ -60,7 +61,8 @@ using WideSums = hn::CappedTag<int32_t, 16>;
 using WideVector = hn::Vec<WideSums>;
 using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums> >;
 
-// The sums of a block for two registers of outputs in each of kRows rows. sums[row][2 registers]
+// The sums of a block for two registers of outputs in each of kRows rows, added to `begin`.
+// sums[row][2 registers]
 #if HWY_TARGET == HWY_AVX2
 // Written out: six rows need all 16 registers, and g++ 12 keeps half of the sums in memory whatever way one
 // asks for them, at half of the rate.
@@ -73,6 +75,8 @@ using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums> >;
 #define TANDEM_ROW_2(low, high, offset) TANDEM_ROW(low, high, 4 + offset)
 #define TANDEM_ROW_3(low, high, offset) TANDEM_ROW(low, high, 8 + offset)
 #define TANDEM_ROW_4(low, high, offset) TANDEM_ROW(low, high, 12 + offset)
+#define TANDEM_BEGIN(low, high, offset) \
+  "vpbroadcastd " #offset "/64(%[begin]), %%ymm" #low "\n\tvmovdqa %%ymm" #low ", %%ymm" #high "\n\t"
 #define TANDEM_LOWER(at)                                                                \
   "vmovdqa %[lower], %%ymm13\n\tvpand " #at "(%[w]), %%ymm13, %%ymm12\n\tvpand 32+" #at \
   "(%[w]), %%ymm13, %%ymm13\n\t"
@@ -81,27 +85,23 @@ using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums> >;
   "(%[w]), %%ymm13\n\tvpsrlw $8, %%ymm12, %%ymm12\n\tvpsrlw $8, %%ymm13, %%ymm13\n\t"
 #define TANDEM_STORE(low, high, offset) \
   "vmovdqu %%ymm" #low ", " #offset "/4(%[sums])\n\tvmovdqu %%ymm" #high ", 32+" #offset "/4(%[sums])\n\t"
-#define TANDEM_WIDE_SUMS(rows, list)                                                                         \
-  HWY_INLINE void wide_sums(std::integral_constant<size_t, rows>, const int16_t* x, const uint8_t* weights,  \
-                            Ahead& ahead, int32_t* sums) {                                                   \
-    alignas(32) static constexpr uint32_t kLowerBytes[8] = {0x00FF00FF, 0x00FF00FF, 0x00FF00FF, 0x00FF00FF,  \
-                                                            0x00FF00FF, 0x00FF00FF, 0x00FF00FF, 0x00FF00FF}; \
-    size_t n_steps = kBlockInputs / kInputsAtOnce;                                                           \
+#define TANDEM_WIDE_SUMS(rows, list)                                                                           \
+  HWY_INLINE void wide_sums(std::integral_constant<size_t, rows>, const int16_t* x, const int32_t* begin,      \
+                            const uint8_t* weights, Ahead& ahead, int32_t* sums) {                             \
+    alignas(32) static constexpr uint32_t kLowerBytes[8] = {0x00FF00FF, 0x00FF00FF, 0x00FF00FF, 0x00FF00FF,    \
+                                                            0x00FF00FF, 0x00FF00FF, 0x00FF00FF, 0x00FF00FF};   \
+    size_t n_steps = kBlockInputs / kInputsAtOnce;                                                             \
     asm volatile(                                                                                            \
-        "vpxor %%ymm0, %%ymm0, %%ymm0\n\tvpxor %%ymm1, %%ymm1, %%ymm1\n\tvpxor %%ymm2, %%ymm2, %%ymm2\n\t"   \
-        "vpxor %%ymm3, %%ymm3, %%ymm3\n\tvpxor %%ymm4, %%ymm4, %%ymm4\n\tvpxor %%ymm5, %%ymm5, %%ymm5\n\t"   \
-        "vpxor %%ymm6, %%ymm6, %%ymm6\n\tvpxor %%ymm7, %%ymm7, %%ymm7\n\tvpxor %%ymm8, %%ymm8, %%ymm8\n\t"   \
-        "vpxor %%ymm9, %%ymm9, %%ymm9\n\tvpxor %%ymm10, %%ymm10, %%ymm10\n\t"                                \
-        "vpxor %%ymm11, %%ymm11, %%ymm11\n\t.p2align 5\n1:\n\t"                                              \
+        list(TANDEM_BEGIN) ".p2align 5\n1:\n\t"                                                              \
         "prefetcht1 (%[first])\n\tadd %[bytes], %[first]\n\t"                                                \
         "prefetcht1 (%[second])\n\tadd %[bytes], %[second]\n\t" TANDEM_LOWER(0) list(TANDEM_ROW)             \
             TANDEM_UPPER(0) list(TANDEM_ROW_2) TANDEM_LOWER(128) list(TANDEM_ROW_3) TANDEM_UPPER(128) list(  \
                 TANDEM_ROW_4) "add $256, %[w]\n\tadd $16, %[x]\n\tdec %[n]\n\tjnz 1b\n\t" list(TANDEM_STORE) \
         : [x] "+r"(x), [w] "+r"(weights), [first] "+r"(ahead.first), [second] "+r"(ahead.second),            \
           [n] "+r"(n_steps)                                                                                  \
-        : [bytes] "r"(ahead.n_bytes), [sums] "r"(sums), [lower] "m"(kLowerBytes)                             \
+        : [bytes] "r"(ahead.n_bytes), [begin] "r"(begin), [sums] "r"(sums), [lower] "m"(kLowerBytes)                             \
         : "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11",  \
-          "ymm12", "ymm13", "ymm14", "ymm15", "memory", "cc");                                               \
+          "ymm12", "ymm13", "ymm14", "ymm15", "memory", "cc"); \
   }
 static_assert(kBlockInputs * sizeof(int16_t) == 256 && sizeof(Q8Block::values[0]) == 128,
               "the distances below");
@@ -119,8 +119,8 @@ TANDEM_WIDE_SUMS(5, TANDEM_5)
 TANDEM_WIDE_SUMS(6, TANDEM_6)
 #else
 template <size_t kRows>
-HWY_INLINE void wide_sums(std::integral_constant<size_t, kRows>, const int16_t* x, const uint8_t* weights,
-                          Ahead& ahead, int32_t* sums) {
+HWY_INLINE void wide_sums(std::integral_constant<size_t, kRows>, const int16_t* x, const int32_t* begin,
+                          const uint8_t* weights, Ahead& ahead, int32_t* sums) {
   const WideSums d32;
   const hn::RepartitionToNarrow<WideSums> d16;
   const hn::RebindToUnsigned<decltype(d16)> du16;
@@ -153,8 +153,10 @@ HWY_INLINE void wide_sums(std::integral_constant<size_t, kRows>, const int16_t* 
   }
 #pragma GCC unroll 16
   for (size_t row = 0; row < kRows; ++row) {
-    hn::StoreU(hn::RearrangeToOddPlusEven(low[row], low_rest[row]), d32, sums + 2 * row * n_lanes);
-    hn::StoreU(hn::RearrangeToOddPlusEven(high[row], high_rest[row]), d32, sums + (2 * row + 1) * n_lanes);
+    const WideVector before = hn::Set(d32, begin[row]);
+    int32_t* const to = sums + 2 * row * n_lanes;
+    hn::StoreU(hn::Add(before, hn::RearrangeToOddPlusEven(low[row], low_rest[row])), d32, to);
+    hn::StoreU(hn::Add(before, hn::RearrangeToOddPlusEven(high[row], high_rest[row])), d32, to + n_lanes);
   }
 }
 #endif
@@ -169,13 +171,12 @@ void q8_wide_tile(const int16_t* HWY_RESTRICT x, const float* HWY_RESTRICT scale
   alignas(64) int32_t products[kRows * 2 * hn::MaxLanes(d32)];
   Ahead ahead(next, &weights, kBlockInputs / kInputsAtOnce * (kPanelOutputs / n_columns));
   for (size_t column = 0; column < kPanelOutputs; column += n_columns) {
-    wide_sums(std::integral_constant<size_t, kRows>(), x, &weights.values[0][column][0], ahead, products);
+    wide_sums(std::integral_constant<size_t, kRows>(), x, sums, &weights.values[0][column][0], ahead,
+              products);
     for (size_t row = 0; row < kRows; ++row) {
-      const WideVector offset = hn::Set(d32, sums[row]);
       for (size_t o = 0; o < n_columns; o += hn::Lanes(d32)) {
-        const WideVector sum = hn::Sub(hn::LoadU(d32, products + row * n_columns + o), offset);
-        add_scaled(df, sum, weights.scales + column + o, scales[row], c + row * kPanelOutputs + column + o,
-                   first);
+        add_scaled(df, hn::LoadU(d32, products + row * n_columns + o), weights.scales + column + o,
+                   scales[row], c + row * kPanelOutputs + column + o, first);
       }
     }
   }
@@ -184,37 +185,47 @@ void q8_wide_tile(const int16_t* HWY_RESTRICT x, const float* HWY_RESTRICT scale
 #endif  // HWY_SCALAR
 
 #if HWY_TARGET <= HWY_AVX3
-// AVX-512 VNNI: four products of unsigned weights and signed inputs into one 32-bit sum. sums[row][32]
+// AVX-512 VNNI: four products of unsigned weights and signed inputs into one 32-bit sum.
 // Highway has no name for the instruction, and g++ 12 keeps the sums in registers or in memory as the code
-// around it happens to be, so the loop is written out. Only run where the CPU has it.
-inline constexpr size_t kVnniRows = 14;
+// around it happens to be, so the tile is written out. Only run where the CPU has it.
+//
+// to[row][32] = from[row][32] + (sums[row] + the products) * scales[row] * the scales behind the weights
+inline constexpr uint32_t kVnniRows = 14;
 
-#define TANDEM_VNNI_CLEAR(low, high, offset)                                                                 \
-  "vpxord %%zmm" #low ", %%zmm" #low ", %%zmm" #low "\n\tvpxord %%zmm" #high ", %%zmm" #high ", %%zmm" #high \
-  "\n\t"
+#define TANDEM_VNNI_BEGIN(low, high, offset) \
+  "vpbroadcastd " #offset "/32(%[sums]), %%zmm" #low "\n\tvmovdqa64 %%zmm" #low ", %%zmm" #high "\n\t"
 #define TANDEM_VNNI_ROW(low, high, offset)                                           \
   "vpbroadcastd " #offset "(%[x]), %%zmm30\n\tvpdpbusd %%zmm30, %%zmm28, %%zmm" #low \
   "\n\t"                                                                             \
   "vpdpbusd %%zmm30, %%zmm29, %%zmm" #high "\n\t"
-#define TANDEM_VNNI_STORE(low, high, offset) \
-  "vmovdqu64 %%zmm" #low ", " #offset "(%[sums])\n\tvmovdqu64 %%zmm" #high ", 64+" #offset "(%[sums])\n\t"
-#define TANDEM_VNNI_SUMS(rows, list)                                                                                \
-  HWY_INLINE void vnni_sums(std::integral_constant<size_t, rows>, const int8_t* x, const uint8_t* weights,          \
-                            Ahead ahead, int32_t* sums) {                                                           \
-    size_t n_steps = kBlockInputs / 4;                                                                              \
-    asm volatile(list(TANDEM_VNNI_CLEAR) ".p2align 4\n1:\n\t"                                                     \
-                 "vmovdqu64 (%[w]), %%zmm28\n\tvmovdqu64 64(%[w]), %%zmm29\n\t"                                  \
-                 "prefetcht1 (%[first])\n\tprefetcht1 (%[second])\n\t"                                          \
-                 "add %[bytes], %[first]\n\tadd %[bytes], %[second]\n\t" list(TANDEM_VNNI_ROW)                  \
-                 "add $128, %[w]\n\tadd $4, %[x]\n\tdec %[n]\n\tjnz 1b\n\t" list(TANDEM_VNNI_STORE)             \
-                 : [x] "+r"(x), [w] "+r"(weights), [first] "+r"(ahead.first), [second] "+r"(ahead.second),        \
-                   [n] "+r"(n_steps)                                                                              \
-                 : [bytes] "r"(ahead.n_bytes), [sums] "r"(sums)                                                   \
-                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",       \
-                   "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20",      \
-                   "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30",      \
-                   "memory", "cc"); \
+#define TANDEM_VNNI_SCALED(sum, scales, offset)                                                            \
+  "vcvtdq2ps %%zmm" #sum ", %%zmm" #sum "\n\tvmulps %%zmm30, %%zmm" #scales                                \
+  ", %%zmm31\n\tvfmadd213ps " offset "(%[from]), %%zmm31, %%zmm" #sum "\n\tvmovups %%zmm" #sum ", " offset \
+  "(%[to])\n\t"
+#define TANDEM_VNNI_END(low, high, offset)                                                   \
+  "vbroadcastss " #offset "/32(%[scales]), %%zmm30\n\t" TANDEM_VNNI_SCALED(low, 28, #offset) \
+      TANDEM_VNNI_SCALED(high, 29, "64+" #offset)
+#define TANDEM_VNNI_TILE(rows, list)                                                                           \
+  HWY_INLINE void vnni_tile(std::integral_constant<size_t, rows>, const int8_t* x, const float* scales,        \
+                            const int32_t* sums, const uint8_t* weights, const float* from, float* to,         \
+                            Ahead ahead) {                                                                     \
+    size_t n_steps = kBlockInputs / 4;                                                                         \
+    asm volatile(list(TANDEM_VNNI_BEGIN) ".p2align 4\n1:\n\t"                                                \
+                 "vmovdqu64 (%[w]), %%zmm28\n\tvmovdqu64 64(%[w]), %%zmm29\n\t"                             \
+                 "prefetcht1 (%[first])\n\tprefetcht1 (%[second])\n\t"                                     \
+                 "add %[bytes], %[first]\n\tadd %[bytes], %[second]\n\t" list(TANDEM_VNNI_ROW)             \
+                 "add $128, %[w]\n\tadd $4, %[x]\n\tdec %[n]\n\tjnz 1b\n\t"                               \
+                 "vmovups (%[w]), %%zmm28\n\tvmovups 64(%[w]), %%zmm29\n\t" list(TANDEM_VNNI_END)           \
+                 : [x] "+r"(x), [w] "+r"(weights), [first] "+r"(ahead.first), [second] "+r"(ahead.second),   \
+                   [n] "+r"(n_steps)                                                                         \
+                 : [bytes] "r"(ahead.n_bytes), [sums] "r"(sums), [scales] "r"(scales), [from] "r"(from),     \
+                   [to] "r"(to)                                                                              \
+                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",  \
+                   "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", \
+                   "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", \
+                   "xmm31", "memory", "cc"); \
   }
+static_assert(offsetof(Q8Block, scales) == kBlockInputs / 4 * 128, "the scales lie behind the last weight");
 static_assert(kVnniRows == 14 && kBlockInputs == 128 && sizeof(Q8Block::values[0]) == 128,
               "the distances below");
 #define TANDEM_VNNI_1(X) X(0, 1, 0)
@@ -231,38 +242,28 @@ static_assert(kVnniRows == 14 && kBlockInputs == 128 && sizeof(Q8Block::values[0
 #define TANDEM_VNNI_12(X) TANDEM_VNNI_11(X) X(22, 23, 1408)
 #define TANDEM_VNNI_13(X) TANDEM_VNNI_12(X) X(24, 25, 1536)
 #define TANDEM_VNNI_14(X) TANDEM_VNNI_13(X) X(26, 27, 1664)
-TANDEM_VNNI_SUMS(1, TANDEM_VNNI_1)
-TANDEM_VNNI_SUMS(2, TANDEM_VNNI_2)
-TANDEM_VNNI_SUMS(3, TANDEM_VNNI_3)
-TANDEM_VNNI_SUMS(4, TANDEM_VNNI_4)
-TANDEM_VNNI_SUMS(5, TANDEM_VNNI_5)
-TANDEM_VNNI_SUMS(6, TANDEM_VNNI_6)
-TANDEM_VNNI_SUMS(7, TANDEM_VNNI_7)
-TANDEM_VNNI_SUMS(8, TANDEM_VNNI_8)
-TANDEM_VNNI_SUMS(9, TANDEM_VNNI_9)
-TANDEM_VNNI_SUMS(10, TANDEM_VNNI_10)
-TANDEM_VNNI_SUMS(11, TANDEM_VNNI_11)
-TANDEM_VNNI_SUMS(12, TANDEM_VNNI_12)
-TANDEM_VNNI_SUMS(13, TANDEM_VNNI_13)
-TANDEM_VNNI_SUMS(14, TANDEM_VNNI_14)
+TANDEM_VNNI_TILE(1, TANDEM_VNNI_1)
+TANDEM_VNNI_TILE(2, TANDEM_VNNI_2)
+TANDEM_VNNI_TILE(3, TANDEM_VNNI_3)
+TANDEM_VNNI_TILE(4, TANDEM_VNNI_4)
+TANDEM_VNNI_TILE(5, TANDEM_VNNI_5)
+TANDEM_VNNI_TILE(6, TANDEM_VNNI_6)
+TANDEM_VNNI_TILE(7, TANDEM_VNNI_7)
+TANDEM_VNNI_TILE(8, TANDEM_VNNI_8)
+TANDEM_VNNI_TILE(9, TANDEM_VNNI_9)
+TANDEM_VNNI_TILE(10, TANDEM_VNNI_10)
+TANDEM_VNNI_TILE(11, TANDEM_VNNI_11)
+TANDEM_VNNI_TILE(12, TANDEM_VNNI_12)
+TANDEM_VNNI_TILE(13, TANDEM_VNNI_13)
+TANDEM_VNNI_TILE(14, TANDEM_VNNI_14)
 
 template <size_t kRows>
 void q8_vnni_tile(const int8_t* HWY_RESTRICT x, const float* HWY_RESTRICT scales,
                   const int32_t* HWY_RESTRICT sums, const Q8Block& weights, float* HWY_RESTRICT c, bool first,
                   Prefetch next) {
-  const hn::Full512<int32_t> d32;
-  const hn::Full512<float> df;
-  alignas(64) int32_t products[kRows * kPanelOutputs];
-  vnni_sums(std::integral_constant<size_t, kRows>(), x, &weights.values[0][0][0],
-            Ahead(next, &weights, kBlockInputs / 4), products);
-  for (size_t row = 0; row < kRows; ++row) {
-    const auto offset = hn::Set(d32, sums[row]);
-    for (size_t o = 0; o < kPanelOutputs; o += 16) {
-      const size_t at = row * kPanelOutputs + o;
-      add_scaled(df, hn::Sub(hn::Load(d32, products + at), offset), weights.scales + o, scales[row], c + at,
-                 first);
-    }
-  }
+  alignas(64) static constexpr float kZeros[kVnniRows * kPanelOutputs] = {};
+  vnni_tile(std::integral_constant<size_t, kRows>(), x, scales, sums, &weights.values[0][0][0],
+            first ? kZeros : c, c, Ahead(next, &weights, kBlockInputs / 4));
 }
 #endif
 
@@ -284,24 +285,17 @@ Q8TileOfRows<int8_t> q8_tile_of(const int8_t*, size_t n_rows, std::index_sequenc
 }
 #endif
 
-template <class Input, size_t kRowsMax>
+template <class Input, uint32_t kRowsMax>
 void q8_rows(size_t n_rows, const void* input, const float* scales, const int32_t* sums,
              const Q8Block& weights, float* c, bool first, Prefetch next) {
   const Input* x = static_cast<const Input*>(input);
-  while (n_rows > 0) {
-    const size_t n_tiles = (n_rows + kRowsMax - 1) / kRowsMax;
-    const size_t n = (n_rows + n_tiles - 1) / n_tiles;
-    const size_t n_lines = (next.n_lines + n_tiles - 1) / n_tiles;
-    q8_tile_of(x, n, std::make_index_sequence<kRowsMax>())(x, scales, sums, weights, c, first,
-                                                           {next.from, n_lines});
+  for_even_tiles(n_rows, kRowsMax, next, [&](size_t n, const Prefetch& of_tile) {
+    q8_tile_of(x, n, std::make_index_sequence<kRowsMax>())(x, scales, sums, weights, c, first, of_tile);
     x += n * kBlockInputs;
     c += n * kPanelOutputs;
     scales += n;
     sums += n;
-    n_rows -= n;
-    next.from = static_cast<const char*>(next.from) + n_lines * 64;
-    next.n_lines -= n_lines;
-  }
+  });
 }
 
 }  // namespace tandem::engine::HWY_NAMESPACE
