@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "tests/engine/kv/kv_writer.h"
 #include "tests/engine/support/golden.h"
@@ -72,9 +73,8 @@ TEST_P(PagedAttentionTest, GivesEachRowTheWeightedSumOfWhatItMaySee) {
     wanted[i].keys = random.floats(n_all * width);
     wanted[i].values = random.floats(n_all * width);
     for (size_t p = 0; p < n_all; ++p) {
-      store_keys_values(cache, layer, sequences[i].blocks(), p,
-                        std::span(wanted[i].keys).subspan(p * width, width),
-                        std::span(wanted[i].values).subspan(p * width, width));
+      store_keys_values(cache, layer, sequences[i].blocks(), p, 1, &wanted[i].keys[p * width],
+                        &wanted[i].values[p * width], width);
     }
     const size_t first = q.size() / (n_heads * d_head);
     pieces.push_back({sequences[i].blocks(), wanted[i].n_before, first, wanted[i].n_rows, first});
@@ -114,7 +114,8 @@ TEST_P(PagedAttentionTest, SequencesThatShareTheirBeginningGetTheSameBitsTogethe
     KvCache cache = must(KvCache::create({1, n_kv_heads, d_head, type}, 64));
     const auto store = [&](const KvSequence& sequence, size_t begin, size_t end) {
       for (size_t p = begin; p < end; ++p) {
-        store_keys_values(cache, 0, sequence.blocks(), p, random.floats(width), random.floats(width));
+        store_keys_values(cache, 0, sequence.blocks(), p, 1, random.floats(width).data(),
+                          random.floats(width).data(), width);
       }
     };
     KvSequence text = cache.make_sequence();
@@ -166,7 +167,7 @@ TEST(StoreKeysValuesTest, PutsATokenWhereTheTilesReadIt) {
     ASSERT_TRUE(cache.reserve(sequence, 40));
     std::vector<float> keys(80), values(80);
     for (size_t i = 0; i < 80; ++i) keys[i] = static_cast<float>(i), values[i] = static_cast<float>(i) + 0.5f;
-    store_keys_values(cache, 0, sequence.blocks(), 33, keys, values);
+    store_keys_values(cache, 0, sequence.blocks(), 33, 1, keys.data(), values.data(), 80);
 
     const auto at = [&](const std::byte* memory, size_t i) {
       return type == KvType::kF32 ? reinterpret_cast<const float*>(memory)[i]
@@ -177,6 +178,35 @@ TEST(StoreKeysValuesTest, PutsATokenWhereTheTilesReadIt) {
       ASSERT_EQ(at(cache.keys(block, 0, 1), i * 32 + 1), keys[40 + i]) << i;
       ASSERT_EQ(at(cache.values(block, 0, 1), i / 32 * 1024 + 32 + i % 32), values[40 + i]) << i;
       ASSERT_EQ(at(cache.keys(block, 0, 1), i * 32), 0) << "the slot before";
+    }
+  }
+}
+
+// Many tokens at once, over the end of a block, with another distance between their rows.
+TEST(StoreKeysValuesTest, ManyTokensAtOnceLieWhereTheyWouldOneByOne) {
+  constexpr size_t kWidth = 2 * 40, kStride = 300, kTokens = 75, kFirst = 20;
+  for (const KvType type : {KvType::kF32, KvType::kF16}) {
+    RandomValues random(5);
+    KvCache cache = must(KvCache::create({1, 2, 40, type}, 8));
+    KvSequence one_by_one = cache.make_sequence(), at_once = cache.make_sequence();
+    const std::vector<float> rows = random.floats(kTokens * kStride);
+    const float* const keys = rows.data() + 7;
+    const float* const values = keys + 2 * kWidth;
+    for (KvSequence* sequence : {&one_by_one, &at_once}) {
+      ASSERT_TRUE(cache.reserve(*sequence, kFirst + kTokens));
+    }
+    for (size_t t = 0; t < kTokens; ++t) {
+      store_keys_values(cache, 0, one_by_one.blocks(), kFirst + t, 1, keys + t * kStride,
+                        values + t * kStride, kStride);
+    }
+    store_keys_values(cache, 0, at_once.blocks(), kFirst, kTokens, keys, values, kStride);
+    for (size_t b = 0; b < at_once.blocks().size(); ++b) {
+      for (size_t head = 0; head < 2; ++head) {
+        const size_t n = cache.shape().head_bytes();
+        const uint32_t x = one_by_one.blocks()[b], y = at_once.blocks()[b];
+        EXPECT_EQ(std::memcmp(cache.keys(x, 0, head), cache.keys(y, 0, head), n), 0) << b;
+        EXPECT_EQ(std::memcmp(cache.values(x, 0, head), cache.values(y, 0, head), n), 0) << b;
+      }
     }
   }
 }

@@ -113,49 +113,67 @@ TEST(SiluGateTest, GatesAlsoWhereTheExponentialIsBeyondAFloat) {
 }
 
 // Behind the last position lies what was there before: it must neither count nor spread.
-TEST(ExpBlockTest, CountsWhatIsSeenAndForgetsTheRest) {
+TEST(SoftmaxTest, WeighsWhatIsSeenAndForgetsTheRest) {
   RandomValues random(6);
+  constexpr size_t kBlocks = 4, kStride = 48;
   const float garbage[] = {kNan, kInfinity, -kInfinity, kFloatMax, -1e30f, 0};
-  for (size_t n_seen = 0; n_seen <= 32; ++n_seen) {
+  for (size_t n_seen = 1; n_seen <= kBlocks * 32; ++n_seen) {
     SCOPED_TRACE(n_seen);
     const float scale = 0.125f;
-    std::vector<float> scores = random.floats(32, 20);
+    const auto place = [](size_t i) { return i / 32 * kStride + i % 32; };
+    std::vector<float> scores = random.floats(kBlocks * kStride, 20);
     if (n_seen > 2) scores[1] = -1e5f;
-    float largest = n_seen == 0 ? 3 : scores[0] * scale;
-    for (size_t i = 0; i < n_seen; ++i) largest = std::max(largest, scores[i] * scale);
-    for (size_t i = n_seen; i < 32; ++i) scores[i] = garbage[i % std::size(garbage)];
-    const std::vector<float> before = random.floats(32);
+    if (n_seen % 7 == 0) scores[place(n_seen - 1)] = 500;
+    if (n_seen % 5 == 0) std::fill(scores.begin(), scores.end(), -kFloatMax / 4);
+    for (size_t i = n_seen; i < kBlocks * 32; ++i) scores[place(i)] = garbage[i % std::size(garbage)];
+    float largest = scores[0];
+    for (size_t i = 0; i < n_seen; ++i) largest = std::max(largest, scores[place(i)]);
     for_all_simd(
         [&](const Simd& simd) {
-          std::vector<float> both = scores;
-          both.insert(both.end(), before.begin(), before.end());
-          simd.exp_block(both.data(), n_seen, scale, largest, both.data() + 32);
-          return both;
+          std::vector<float> weights = scores;
+          weights.push_back(simd.softmax(weights.data(), kStride, kBlocks, n_seen, scale));
+          return weights;
         },
-        [&](const std::vector<float>& both) {
-          for (size_t i = 0; i < 32; ++i) {
+        [&](const std::vector<float>& weights) {
+          double sum = 0;
+          for (size_t i = 0; i < kBlocks * 32; ++i) {
+            const float found = weights[place(i)];
             if (i >= n_seen) {
-              ASSERT_EQ(both[i], 0.0f) << i;
-              ASSERT_EQ(both[32 + i], before[i]) << i;
+              ASSERT_EQ(found, 0.0f) << i;
               continue;
             }
-            const double expected = std::exp(static_cast<double>(scores[i]) * scale - largest);
-            ASSERT_NEAR(both[i], expected, 3e-6 * expected + 1e-37) << i;
-            ASSERT_EQ(both[32 + i], before[i] + both[i]) << i;
+            const double expected = std::exp((static_cast<double>(scores[place(i)]) - largest) * scale);
+            ASSERT_NEAR(found, expected, 4e-6 * expected + 1e-37) << i;
+            sum += found;
+          }
+          ASSERT_NEAR(weights.back(), sum, 1e-6 * sum);
+          for (size_t b = 0; b < kBlocks; ++b) {
+            for (size_t i = 32; i < kStride; ++i) {
+              ASSERT_EQ(weights[b * kStride + i], scores[b * kStride + i]) << "wrote between the blocks";
+            }
           }
         });
   }
 }
 
-TEST(LargestOfTest, FindsTheLargestOfTheFirstN) {
+TEST(TurnPairsTest, TurnsEachPairByItsAngle) {
   RandomValues random(7);
   for (size_t n = 1; n <= 70; ++n) {
-    std::vector<float> scores = random.floats(n, 5);
-    if (n % 3 == 0) scores.assign(n, -kFloatMax);
-    const float expected = *std::max_element(scores.begin(), scores.end());
-    scores.resize(n + 16, kInfinity);
-    for (const Simd& simd : all_simd())
-      ASSERT_EQ(simd.largest_of(scores.data(), n), expected) << simd.name << n;
+    const std::vector<float> low = random.floats(n), high = random.floats(n), cosines = random.floats(n),
+                             sines = random.floats(n);
+    for_all_simd(
+        [&](const Simd& simd) {
+          std::vector<float> both = low;
+          both.insert(both.end(), high.begin(), high.end());
+          simd.turn_pairs(both.data(), both.data() + n, cosines.data(), sines.data(), n);
+          return both;
+        },
+        [&](const std::vector<float>& both) {
+          for (size_t i = 0; i < n; ++i) {
+            ASSERT_NEAR(both[i], low[i] * cosines[i] - high[i] * sines[i], 2e-6) << i;
+            ASSERT_NEAR(both[n + i], high[i] * cosines[i] + low[i] * sines[i], 2e-6) << i;
+          }
+        });
   }
 }
 

@@ -14,15 +14,6 @@ static_assert(kBlockTokens == kPanelOutputs, "a block of keys is a panel of weig
 
 constexpr size_t kBlockFloats = kBlockTokens * kPanelOutputs;
 
-float sum_of_32(const float* sums) {
-  float s[16];
-  for (size_t i = 0; i < 16; ++i) s[i] = sums[i] + sums[i + 16];
-  for (size_t n = 8; n > 0; n /= 2) {
-    for (size_t i = 0; i < n; ++i) s[i] += s[i + n];
-  }
-  return s[0];
-}
-
 // A group of pieces with all heads that share one head of keys and values. Rows of a tile: for each piece its
 // tokens, for each token its heads.
 struct Tile {
@@ -138,19 +129,8 @@ class TileAttention {
     const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape_.d_head)));
     float* const totals = grown(scratch_.sums, n_rows_);
     for_rows([&](size_t row, const AttentionPiece& piece, size_t token, size_t) {
-      const size_t n_seen = piece.first_position + token + 1;
-      const auto n_seen_in = [&](size_t b) {
-        return n_seen > b * kBlockTokens ? std::min(kBlockTokens, n_seen - b * kBlockTokens) : 0;
-      };
-      float largest = scores(0, row)[0];
-      for (size_t b = 0; b * kBlockTokens < n_seen; ++b) {
-        largest = std::max(largest, simd().largest_of(scores(b, row), n_seen_in(b)));
-      }
-      float sums[kBlockTokens] = {};
-      for (size_t b = 0; b < piece.n_blocks(); ++b) {
-        simd().exp_block(scores(b, row), n_seen_in(b), scale, largest * scale, sums);
-      }
-      totals[row] = sum_of_32(sums);
+      totals[row] = simd().softmax(scores(0, row), n_rows_ * kBlockTokens, piece.n_blocks(),
+                                   piece.first_position + token + 1, scale);
     });
   }
 
@@ -186,48 +166,66 @@ class TileAttention {
   size_t n_q_blocks_ = 0;
 };
 
-// Puts values into `to` from `first` on, `step` places apart.
-template <typename T>
-void scatter(const T* values, size_t n, T* to, size_t step) {
-  for (size_t i = 0; i < n; ++i) to[i * step] = values[i];
+constexpr size_t kNarrowAtOnce = 16;
+
+void as_stored(const float* from, size_t n, float* to) {
+  std::copy_n(from, n, to);
+}
+void as_stored(const float* from, size_t n, uint16_t* to) {
+  const size_t n_whole = n / kNarrowAtOnce * kNarrowAtOnce;
+  simd().narrow_f16(from, n_whole, to);
+  if (n_whole == n) return;
+  float rest[kNarrowAtOnce] = {};
+  uint16_t stored[kNarrowAtOnce];
+  std::copy_n(from + n_whole, n - n_whole, rest);
+  simd().narrow_f16(rest, kNarrowAtOnce, stored);
+  std::copy_n(stored, n - n_whole, to + n_whole);
 }
 
+// Tokens that go into one block: first each row as the cache keeps numbers, read from front to back, then
+// head by head. Keys lie with the tokens of a block side by side, values in panels of 32 dimensions.
 template <typename T>
-void store_head(const T* key, const T* value, size_t d_head, size_t slot, std::byte* keys,
-                std::byte* values) {
-  scatter(key, d_head, reinterpret_cast<T*>(keys) + slot, kBlockTokens);
-  for (size_t i = 0; i < d_head; i += kPanelOutputs) {
-    std::copy_n(value + i, std::min(kPanelOutputs, d_head - i),
-                reinterpret_cast<T*>(values) + i * kBlockTokens + slot * kPanelOutputs);
+void store_in_block(KvCache& cache, size_t layer, uint32_t block, size_t slot, size_t n_tokens,
+                    const float* keys, const float* values, size_t stride) {
+  const KvShape& shape = cache.shape();
+  const size_t width = shape.n_kv_heads * shape.d_head;
+  // A line more than the row: rows a power of two apart would push each other out of the cache.
+  const size_t row = 2 * width + 64 / sizeof(T);
+  thread_local std::vector<T> rows;
+  T* const stored = grown(rows, kBlockTokens * row);
+  for (size_t t = 0; t < n_tokens; ++t) {
+    as_stored(keys + t * stride, width, stored + t * row);
+    as_stored(values + t * stride, width, stored + t * row + width);
+  }
+  for (size_t head = 0; head < shape.n_kv_heads; ++head) {
+    const T* const key = stored + head * shape.d_head;
+    const T* const value = key + width;
+    T* const to_keys = reinterpret_cast<T*>(cache.keys(block, layer, head)) + slot;
+    T* const to_values = reinterpret_cast<T*>(cache.values(block, layer, head));
+    for (size_t i = 0; i < shape.d_head; ++i) {
+      for (size_t t = 0; t < n_tokens; ++t) to_keys[i * kBlockTokens + t] = key[t * row + i];
+    }
+    for (size_t i = 0; i < shape.d_head; i += kPanelOutputs) {
+      const size_t n = std::min(kPanelOutputs, shape.d_head - i);
+      for (size_t t = 0; t < n_tokens; ++t) {
+        std::copy_n(value + t * row + i, n, to_values + i * kBlockTokens + (slot + t) * kPanelOutputs);
+      }
+    }
   }
 }
 
 }  // namespace
 
 void store_keys_values(KvCache& cache, size_t layer, std::span<const uint32_t> blocks, size_t position,
-                       std::span<const float> keys, std::span<const float> values) {
-  const size_t d_head = cache.shape().d_head, slot = position % kBlockTokens;
-  const uint32_t block = blocks[position / kBlockTokens];
-  for (size_t head = 0; head < cache.shape().n_kv_heads; ++head) {
-    const float* const key = keys.data() + head * d_head;
-    const float* const value = values.data() + head * d_head;
-    std::byte* const to_keys = cache.keys(block, layer, head);
-    std::byte* const to_values = cache.values(block, layer, head);
-    if (cache.shape().type == KvType::kF32) {
-      store_head(key, value, d_head, slot, to_keys, to_values);
-      continue;
-    }
-    constexpr size_t kAtOnce = 32;  // panel by panel, through memory that is there in any case
-    for (size_t i = 0; i < d_head; i += kAtOnce) {
-      const size_t n = std::min(kAtOnce, d_head - i);
-      float piece[2][kAtOnce] = {};
-      std::copy_n(key + i, n, piece[0]);
-      std::copy_n(value + i, n, piece[1]);
-      uint16_t half[2][kAtOnce];
-      simd().narrow_f16(piece[0], 2 * kAtOnce, half[0]);
-      store_head(half[0], half[1], n, slot, to_keys + i * kBlockTokens * sizeof(uint16_t),
-                 to_values + i * kBlockTokens * sizeof(uint16_t));
-    }
+                       size_t n_tokens, const float* keys, const float* values, size_t stride) {
+  const auto store = cache.shape().type == KvType::kF32 ? store_in_block<float> : store_in_block<uint16_t>;
+  while (n_tokens > 0) {
+    const size_t slot = position % kBlockTokens, n = std::min(n_tokens, kBlockTokens - slot);
+    store(cache, layer, blocks[position / kBlockTokens], slot, n, keys, values, stride);
+    position += n;
+    keys += n * stride;
+    values += n * stride;
+    n_tokens -= n;
   }
 }
 

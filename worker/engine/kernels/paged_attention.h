@@ -13,11 +13,12 @@
 
 namespace tandem::engine {
 
-// Writes keys and values of one token to their place in its block.
+// Writes keys and values of tokens that follow each other from `position` on to their places. Many at once
+// are cheaper: keys of a block lie with its tokens side by side, so each token alone touches every line.
 //
-//   keys, values  [n_kv_heads * d_head]
+//   keys, values  [n_tokens], each n_kv_heads * d_head, `stride` floats apart
 void store_keys_values(KvCache& cache, size_t layer, std::span<const uint32_t> blocks, size_t position,
-                       std::span<const float> keys, std::span<const float> values);
+                       size_t n_tokens, const float* keys, const float* values, size_t stride);
 
 // Memory that lasts from call to call, so that a step allocates nothing. One per model.
 struct AttentionScratch {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "shared/base/assert.h"
+#include "worker/engine/kernels/simd.h"
 
 namespace tandem::engine {
 
@@ -30,12 +31,7 @@ void rope(const RopeTable& table, uint32_t position, std::span<float> row) {
   const float* cosine = table.cosines(position).data();
   const float* sine = table.sines(position).data();
   for (float* low = row.data(); low < row.data() + row.size(); low += d_head) {
-    float* high = low + n_pairs;
-    for (size_t i = 0; i < n_pairs; ++i) {
-      const float a = low[i], b = high[i];
-      low[i] = a * cosine[i] - b * sine[i];
-      high[i] = b * cosine[i] + a * sine[i];
-    }
+    simd().turn_pairs(low, low + n_pairs, cosine, sine, n_pairs);
   }
 }
 

@@ -37,8 +37,8 @@ Simd of_this_target() {
   simd.narrow_f16 = narrow_f16_row;
   simd.rms_norm = rms_norm_row;
   simd.silu_gate = silu_gate_row;
-  simd.exp_block = exp_block;
-  simd.largest_of = largest_of;
+  simd.softmax = softmax_row;
+  simd.turn_pairs = turn_pairs;
   return simd;
 }
 

@@ -87,10 +87,11 @@ struct Simd {
   void (*rms_norm)(const float* x, const float* gain, size_t n, float epsilon, float* out) = nullptr;
   // out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]; out may be gate.
   void (*silu_gate)(const float* gate, const float* up, size_t n, float* out) = nullptr;
-  // scores[i] = exp(scores[i] * scale - largest) for 32 scores, of which the first n_seen count and the
-  // others become 0; adds them to sums[32], each in its own place.
-  void (*exp_block)(float* scores, size_t n_seen, float scale, float largest, float* sums) = nullptr;
-  float (*largest_of)(const float* scores, size_t n) = nullptr;  // n > 0
+  // Scores of one row, in blocks of 32 that lie `stride` floats apart: of those seen, exp(scale * (score -
+  // the largest)); all others become 0, whatever they were. Returns their sum. n_seen > 0.
+  float (*softmax)(float* scores, size_t stride, size_t n_blocks, size_t n_seen, float scale) = nullptr;
+  // Pairs (low[i], high[i]) turned by the angles of these cosines and sines.
+  void (*turn_pairs)(float* low, float* high, const float* cosines, const float* sines, size_t n) = nullptr;
 };
 
 // The best that this CPU can, or the one that the environment variable TANDEM_SIMD names when it can run

@@ -86,10 +86,11 @@ void Decoder::run(std::span<const BatchRow> batch, KvCache& kv, Logits& logits,
   for (const BatchRow& row : batch) advance(*row.kv, row.tokens.size());
 }
 
-// Stacks the tokens of all rows and notes which sequence and position each belongs to.
+// Stacks the tokens of all rows and notes which sequence and positions they belong to.
 void Decoder::plan(std::span<const BatchRow> batch) {
   tokens_.clear();
   pieces_.clear();
+  stores_.clear();
   wanted_pieces_.clear();
   wanted_.clear();
   size_t n_positions = 0;
@@ -98,11 +99,9 @@ void Decoder::plan(std::span<const BatchRow> batch) {
     TANDEM_ASSERT(row.n_logits <= row.tokens.size(), "logits are wanted of tokens that are there");
     const size_t n_tokens = row.tokens.size(), n_before = row.kv->n_tokens(), first = tokens_.size();
     const size_t n_rest = n_tokens - row.n_logits;
-    for (size_t i = 0; i < n_tokens; ++i) {
-      TANDEM_ASSERT(row.tokens[i] >= 0 && static_cast<size_t>(row.tokens[i]) < config_.n_vocab,
-                    "tokens are of this model");
-      tokens_.push_back(
-          {row.tokens[i], static_cast<uint32_t>(n_before + i), static_cast<uint32_t>(pieces_.size())});
+    for (const TokenId token : row.tokens) {
+      TANDEM_ASSERT(token >= 0 && static_cast<size_t>(token) < config_.n_vocab, "tokens are of this model");
+      tokens_.push_back(token);
     }
     if (row.n_logits > 0) {
       wanted_pieces_.push_back(
@@ -110,6 +109,10 @@ void Decoder::plan(std::span<const BatchRow> batch) {
     }
     for (size_t i = n_rest; i < n_tokens; ++i) wanted_.push_back(static_cast<uint32_t>(first + i));
     pieces_.push_back({row.kv->blocks(), n_before, first, n_tokens, first});
+    for (size_t i = 0, n = 0; i < n_tokens; i += n) {
+      n = std::min(n_tokens - i, kBlockTokens - (n_before + i) % kBlockTokens);
+      stores_.push_back({row.kv->blocks(), n_before + i, first + i, n, 0});
+    }
     TANDEM_ASSERT(n_before + n_tokens <= row.kv->blocks().size() * kBlockTokens,
                   "KvCache::reserve() made room for the tokens");
     n_positions = std::max(n_positions, n_before + n_tokens);
@@ -127,7 +130,7 @@ void Decoder::embed() {
   grown(x_, n_rows_ * config_.d_model);
   pool_->split(n_rows_, kRowsToShare, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
-      weights_.embedding.unpack(static_cast<size_t>(tokens_[i].id), x().row(i));
+      weights_.embedding.unpack(static_cast<size_t>(tokens_[i]), x().row(i));
     }
   });
 }
@@ -151,17 +154,21 @@ void Decoder::project_qkv(const LayerWeights& weights, size_t layer, KvCache& kv
   set_input_normed(weights.input_norm);
   const Matrix qkv = {grown(qkv_, n_rows_ * width), n_rows_, width};
   multiply(*pool_, input_, weights.qkv, weights.qkv_bias, qkv);
-  pool_->split(n_rows_, kRowsToShare, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) {
-      const std::span<float> row = qkv.row(i);
+  const auto store = [&](size_t i, size_t) {
+    const AttentionPiece& run = stores_[i];
+    for (size_t t = 0; t < run.n_rows; ++t) {
+      const std::span<float> row = qkv.row(run.first_row + t);
       const std::span<float> q = row.first(d_q), k = row.subspan(d_q, d_kv);
       norm_heads(q, weights.q_norm, epsilon_);
       norm_heads(k, weights.k_norm, epsilon_);
-      rope(rope_, tokens_[i].position, q);
-      rope(rope_, tokens_[i].position, k);
-      store_keys_values(kv, layer, pieces_[tokens_[i].piece].blocks, tokens_[i].position, k, row.last(d_kv));
+      rope(rope_, static_cast<uint32_t>(run.first_position + t), q);
+      rope(rope_, static_cast<uint32_t>(run.first_position + t), k);
     }
-  });
+    const float* const k = qkv.row(run.first_row).data() + d_q;
+    store_keys_values(kv, layer, run.blocks, run.first_position, run.n_rows, k, k + d_kv, width);
+  };
+  if (n_rows_ >= kRowsToShare) return pool_->run(stores_.size(), store);
+  for (size_t i = 0; i < stores_.size(); ++i) store(i, 0);
 }
 
 // From here on, x has the wanted rows only.

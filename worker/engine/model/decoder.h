@@ -67,14 +67,10 @@ class Decoder final : public Model {
 
   // The step under way; kept from step to step so that memory is allocated only when a batch is larger than
   // all before it.
-  struct Token {
-    TokenId id = 0;
-    uint32_t position = 0;
-    uint32_t piece = 0;
-  };
-  std::vector<Token> tokens_;
+  Tokens tokens_;
   std::vector<AttentionPiece> pieces_;          // all tokens
   std::vector<AttentionPiece> wanted_pieces_;   // the tokens whose logits are wanted
+  std::vector<AttentionPiece> stores_;          // all tokens, cut where a block of the cache ends
   std::vector<uint32_t> wanted_;                // their rows
   AttentionPlan attention_plan_, wanted_plan_;  // of the two
   const AttentionPlan* attending_ = nullptr;    // one of the two
