@@ -49,27 +49,24 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-Ceilings measure_ceilings(const Options& options, Report& report) {
+void report_ceilings(const Options& options, Report& report) {
   const duration<double> time(options.quick ? 0.01 : 0.5);
   const size_t n_threads = options.n_threads;
   const std::string on = ", " + std::to_string(n_threads) + " threads";
   const Ceiling fma = measure_fma(n_threads, time);
   report.add({"ceiling.fma", fma.per_second * 1e-9, "GFLOP/s", std::nullopt, std::string(fma.with) + on});
-  double int8_per_second = 0;
   if (const std::optional<Ceiling> int8 = measure_int8(n_threads, time)) {
-    int8_per_second = int8->per_second;
     report.add(
         {"ceiling.int8", int8->per_second * 1e-9, "Gop/s", std::nullopt, std::string(int8->with) + on});
   }
   const Ceiling bandwidth = measure_bandwidth(n_threads, options.quick ? 16u << 20 : 1u << 30);
   report.add({"ceiling.bandwidth", bandwidth.per_second * 1e-9, "GB/s", std::nullopt,
               std::string(bandwidth.with) + on});
-  return {fma.per_second, int8_per_second, bandwidth.per_second};
 }
 
 Result<void> run(const Options& options) {
   Report report;
-  const Ceilings ceilings = measure_ceilings(options, report);
+  report_ceilings(options, report);
   if (options.ceilings_only) return report.write_json(options.json_path);
 
   const TemporaryFolder temporary("model");
@@ -78,18 +75,21 @@ Result<void> run(const Options& options) {
     TANDEM_TRY(engine::write_random_model(options.quick ? "qwen2-tiny" : "qwen1.5-0.5b", 1, folder));
   }
   TemporaryFolder packed("packed");
-  const EngineOptions parts = {.model = folder,
-                               .packed_folder = packed.path(),
-                               .n_threads = options.n_threads,
-                               .n_rounds = options.quick ? 1 : 7u};
+  EngineOptions parts = {
+      .model = folder, .packed_folder = packed.path(), .n_threads = options.n_threads, .n_rounds = 7};
+  if (options.quick) {
+    parts.n_rounds = 1;
+    parts.ceiling_time = std::chrono::milliseconds(5);
+    parts.ceiling_bytes = 16u << 20;
+  }
   for (const ComputeType type : options.types) {
     TANDEM_TRY(measure_start(type, parts, report));
     TANDEM_ASSIGN(const std::unique_ptr<Model> model, Model::load(folder, {.n_threads = options.n_threads,
                                                                            .compute = type,
                                                                            .kv = engine::KvType::kF16,
                                                                            .packed_folder = packed.path()}));
-    measure_products(model->config(), type, ceilings, parts, report);
-    TANDEM_TRY(measure_steps(*model, ceilings, parts, report));
+    measure_products(model->config(), type, parts, report);
+    TANDEM_TRY(measure_steps(*model, parts, report));
     TANDEM_TRY(measure_jobs(*model, parts, report));
   }
   return report.write_json(options.json_path);

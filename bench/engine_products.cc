@@ -42,8 +42,8 @@ struct Layer {
 
 }  // namespace
 
-void measure_products(const engine::ModelConfig& config, ComputeType type, const Ceilings& ceilings,
-                      const EngineOptions& options, Report& report) {
+void measure_products(const engine::ModelConfig& config, ComputeType type, const EngineOptions& options,
+                      Report& report) {
   engine::ThreadPool pool(options.n_threads);
   const size_t d_q = config.n_heads * config.d_head, d_qkv = d_q + 2 * config.n_kv_heads * config.d_head;
   const size_t n_gate_up =
@@ -65,6 +65,7 @@ void measure_products(const engine::ModelConfig& config, ComputeType type, const
       attended.set_row(t, std::span(row).first(d_q));
     }
     std::vector<float> qkv(n * d_qkv), out(n * config.d_model);
+    const Ceilings before = measure_ceilings(options);
     std::vector<double> seconds;
     for (size_t round = 0; round < options.n_rounds; ++round) {
       seconds.push_back(seconds_of([&] {
@@ -76,6 +77,7 @@ void measure_products(const engine::ModelConfig& config, ComputeType type, const
         }
       }));
     }
+    const Ceilings ceilings = mean_of(before, measure_ceilings(options));
     const double n_operations = 2 * count_weights(config).layers / static_cast<double>(config.n_layers) *
                                 kLayers * static_cast<double>(n) / median(seconds);
     report.add({"matmul." + std::string(name_of(type)) + "." + std::to_string(n), n_operations * 1e-9,

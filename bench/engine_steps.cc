@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "bench/ceilings.h"
 #include "bench/engine_parts.h"
 #include "bench/median.h"
 #include "shared/base/assert.h"
@@ -27,22 +28,35 @@ double bytes_of_a_weight(ComputeType type) {
          (engine::kBlockInputs * engine::kPanelOutputs);
 }
 
+Ceilings measure_ceilings(const EngineOptions& options) {
+  const size_t n = options.n_threads;
+  const std::optional<Ceiling> int8 = measure_int8(n, options.ceiling_time);
+  return {measure_fma(n, options.ceiling_time).per_second, int8 ? int8->per_second : 0,
+          measure_bandwidth(n, options.ceiling_bytes).per_second};
+}
+
+Ceilings mean_of(const Ceilings& before, const Ceilings& after) {
+  return {(before.fma + after.fma) / 2, (before.int8 + after.int8) / 2,
+          (before.bandwidth + after.bandwidth) / 2};
+}
+
 namespace {
 
 constexpr size_t kDecodeContext = 64;  // tokens in each sequence before decoding begins
 
 class Steps {
  public:
-  Steps(Model& model, KvCache& kv, const Ceilings& ceilings, size_t n_rounds, Report& report)
-      : model_(model), kv_(kv), ceilings_(ceilings), n_rounds_(n_rounds), report_(report) {}
+  Steps(Model& model, KvCache& kv, const EngineOptions& options, Report& report)
+      : model_(model), kv_(kv), options_(options), report_(report) {}
 
   void prefill(size_t n_tokens) {
+    const Ceilings before = measure_ceilings(options_);
     std::vector<double> seconds;
-    for (size_t i = 0; i < n_rounds_; ++i) {
+    for (size_t i = 0; i < options_.n_rounds; ++i) {
       KvSequence sequence = kv_.make_sequence();
       seconds.push_back(step(std::span(&sequence, 1), n_tokens));
     }
-    add_row("prefill", n_tokens, n_tokens, 1, median(seconds));
+    add_row("prefill", n_tokens, n_tokens, 1, median(seconds), before);
   }
 
   void decode(size_t n_sequences) {
@@ -51,9 +65,10 @@ class Steps {
       sequences.push_back(kv_.make_sequence());
       step(std::span(&sequences.back(), 1), kDecodeContext);
     }
+    const Ceilings before = measure_ceilings(options_);
     std::vector<double> seconds;
-    for (size_t i = 0; i < n_rounds_ * 4; ++i) seconds.push_back(step(sequences, 1));
-    add_row("decode", n_sequences, n_sequences, n_sequences, median(seconds));
+    for (size_t i = 0; i < options_.n_rounds * 4; ++i) seconds.push_back(step(sequences, 1));
+    add_row("decode", n_sequences, n_sequences, n_sequences, median(seconds), before);
   }
 
  private:
@@ -71,13 +86,15 @@ class Steps {
 
   // The least time that a step can take: all multiply-adds of the weights at the peak of their type, or all
   // weights read once at the memory's rate, whichever is longer.
-  void add_row(const std::string& name, size_t n, size_t n_tokens, size_t n_logits, double seconds) {
+  void add_row(const std::string& name, size_t n, size_t n_tokens, size_t n_logits, double seconds,
+               const Ceilings& before) {
+    const Ceilings ceilings = mean_of(before, measure_ceilings(options_));
     const WeightCounts counts = count_weights(model_.config());
     const double by_operations =
         2 * (counts.layers * static_cast<double>(n_tokens) + counts.head * static_cast<double>(n_logits)) /
-        ceilings_.operations(model_.compute());
+        ceilings.operations(model_.compute());
     const double by_bytes =
-        (counts.layers + counts.head) * bytes_of_a_weight(model_.compute()) / ceilings_.bandwidth;
+        (counts.layers + counts.head) * bytes_of_a_weight(model_.compute()) / ceilings.bandwidth;
     const char* const peak = model_.compute() == ComputeType::kQ8 ? "of int8 peak" : "of FMA peak";
     report_.add({name + "." + std::string(name_of(model_.compute())) + "." + std::to_string(n),
                  static_cast<double>(n_tokens) / seconds, "tokens/s",
@@ -87,8 +104,7 @@ class Steps {
 
   Model& model_;
   KvCache& kv_;
-  const Ceilings& ceilings_;
-  size_t n_rounds_;
+  const EngineOptions& options_;
   Report& report_;
   std::vector<TokenId> tokens_;
   size_t next_token_ = 1;
@@ -97,10 +113,9 @@ class Steps {
 
 }  // namespace
 
-Result<void> measure_steps(Model& model, const Ceilings& ceilings, const EngineOptions& options,
-                           Report& report) {
+Result<void> measure_steps(Model& model, const EngineOptions& options, Report& report) {
   TANDEM_ASSIGN(KvCache kv, KvCache::create(model.kv_shape(), 160));
-  Steps steps(model, kv, ceilings, options.n_rounds, report);
+  Steps steps(model, kv, options, report);
   steps.prefill(64);
   steps.prefill(512);
   for (const size_t n : {1, 2, 4, 8, 16}) steps.decode(n);
