@@ -73,11 +73,12 @@ class Reader {
     const Checkpoint::Entry* entry = weights_.checkpoint->find(name);
     if (entry == nullptr) {
       return note(ErrorCode::kCorrupt, weights_.checkpoint->folder(), name,
-                  "F32, F16 or BF16 " + to_string(shape), "no such tensor");
+                  "a tensor of shape " + to_string(shape), "no such tensor");
     }
     const StoredTensor& tensor = entry->tensor;
     if (element_type_from(tensor.type) == ElementType::kOther) {
-      return note(ErrorCode::kUnsupported, *entry->file, name, "type F32, F16 or BF16", tensor.type);
+      return note(ErrorCode::kUnsupported, *entry->file, name, std::string("type ") + kElementTypes,
+                  tensor.type);
     }
     if (tensor.shape != shape) {
       return note(ErrorCode::kCorrupt, *entry->file, name, "shape " + to_string(shape),

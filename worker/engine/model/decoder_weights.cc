@@ -109,13 +109,14 @@ class Plan {
     if (!mistake_.text.empty()) return {};
     const Checkpoint::Entry* entry = checkpoint_.find(name);
     if (entry == nullptr) {
-      return note(ErrorCode::kCorrupt, checkpoint_.folder(), name, "F32, F16 or BF16 " + to_string(shape),
+      return note(ErrorCode::kCorrupt, checkpoint_.folder(), name, "a tensor of shape " + to_string(shape),
                   "no such tensor");
     }
     const StoredTensor& tensor = entry->tensor;
     const ElementType type = element_type_from(tensor.type);
     if (type == ElementType::kOther) {
-      return note(ErrorCode::kUnsupported, *entry->file, name, "type F32, F16 or BF16", tensor.type);
+      return note(ErrorCode::kUnsupported, *entry->file, name, std::string("type ") + kElementTypes,
+                  tensor.type);
     }
     if (tensor.shape != shape) {
       return note(ErrorCode::kCorrupt, *entry->file, name, "shape " + to_string(shape),

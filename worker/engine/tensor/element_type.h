@@ -17,6 +17,9 @@ namespace tandem::engine {
 //                     half of byte i - 16
 enum class ElementType : uint8_t { kF32, kF16, kBf16, kQ8_0, kQ4_0, kOther };
 
+// What can be read, for messages: "expected type ...".
+inline constexpr const char* kElementTypes = "F32, F16, BF16, Q8_0 or Q4_0";
+
 // "F32", "F16", "BF16", "Q8_0", "Q4_0"; kOther for everything else.
 ElementType element_type_from(std::string_view name);
 
