@@ -1,6 +1,7 @@
 #include "worker/engine/kernels/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <vector>
 
@@ -52,6 +53,35 @@ TEST(ThreadPoolTest, WorksWithOnlyTheCaller) {
   pool.run(10, [&](size_t, size_t thread) { n += 1 + thread; });
   EXPECT_EQ(n, 10u);
   EXPECT_GE(ThreadPool(0).n_threads(), 1u);
+}
+
+std::vector<int> cores_of_this_thread() {
+  cpu_set_t set;
+  EXPECT_EQ(::sched_getaffinity(0, sizeof set, &set), 0);
+  std::vector<int> cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+// More threads than cores: they share again from the first core on.
+TEST(ThreadPoolTest, PinsItsThreadsToOneCoreEachAndLeavesTheCallerAlone) {
+  const std::vector<int> usable = cores_of_this_thread();
+  const size_t n_threads = usable.size() + 2;
+  for (const bool pin : {false, true}) {
+    ThreadPool pool(n_threads, pin ? ThreadPool::Pin::kYes : ThreadPool::Pin::kNo);
+    std::vector<std::vector<int>> cores(n_threads);
+    std::atomic<size_t> n_here = 0;
+    pool.run(n_threads, [&](size_t, size_t thread) {
+      cores[thread] = cores_of_this_thread();
+      ++n_here;
+      while (n_here < n_threads) std::this_thread::yield();  // so that each thread gets a task
+    });
+    for (size_t i = 0; i < n_threads; ++i) {
+      EXPECT_EQ(cores[i], pin && i > 0 ? std::vector<int>{usable[i % usable.size()]} : usable) << i;
+    }
+  }
 }
 
 }  // namespace
