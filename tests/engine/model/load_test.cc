@@ -172,7 +172,8 @@ TEST(LoadModelTest, SaysWhatIsWrongWithATensor) {
   {
     const ModelCopy copy("qwen2-tiny-f32");
     copy.edit_header(kFile, [&](Json& header) { header[name]["dtype"] = "I32"; });
-    expect_error(copy.load_error(), ErrorCode::kUnsupported, kFile, name, "type F32, F16, BF16, Q8_0 or Q4_0", "found I32");
+    expect_error(copy.load_error(), ErrorCode::kUnsupported, kFile, name, "type F32, F16, BF16, Q8_0 or Q4_0",
+                 "found I32");
   }
   {
     const ModelCopy copy("qwen2-tiny-f32");
