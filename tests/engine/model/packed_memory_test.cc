@@ -94,6 +94,8 @@ TEST_F(PackedMemoryTest, MakesAgainWhatIsNotWholeOrNotItsOwn) {
       {"a longer name", [&] { overwrite(file(), 23, "-2\n"); }},
       {"no header", [&] { overwrite(file(), 0, std::string(4096, '\0')); }},
       {"rubbish", [&] { overwrite(file(), 4095, "x"); }},
+      {"other weights", [&] { overwrite(file(), 4096 + kBytes / 2, "flipped"); }},
+      {"another last byte", [&] { overwrite(file(), 4096 + kBytes - 2, "~~"); }},
   };
   open(folder_.path());
   for (const auto& [what, damage] : damages) {

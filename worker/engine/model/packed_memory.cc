@@ -7,9 +7,11 @@
 
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <thread>
 
 #include "shared/base/file_lock.h"
+#include "shared/base/hash.h"
 
 namespace tandem::engine {
 namespace {
@@ -17,8 +19,9 @@ namespace {
 constexpr size_t kHeaderBytes = 4096;
 constexpr std::chrono::milliseconds kLookAgain{50};
 
-std::string header_of(const std::string& name) {
-  std::string header = "tandem-packed-1\n" + name + "\n";
+std::string header_of(const std::string& name, std::span<const std::byte> packed) {
+  const std::string_view content(reinterpret_cast<const char*>(packed.data()), packed.size());
+  std::string header = "tandem-packed-2\n" + name + "\n" + hash128(content).to_hex() + "\n";
   header.resize(kHeaderBytes);
   return header;
 }
@@ -27,7 +30,6 @@ std::string header_of(const std::string& name) {
 MappedFile map_whole(const std::filesystem::path& path, const std::string& name, size_t n_bytes) {
   auto file = MappedFile::open(path);
   if (!file || file->bytes().size() != kHeaderBytes + n_bytes) return {};
-  if (std::memcmp(file->bytes().data(), header_of(name).data(), kHeaderBytes) != 0) return {};
   // Pages that are in memory already are mapped in one go, which is faster than a fault for each.
   void* const start = const_cast<std::byte*>(file->bytes().data());
 #ifdef MADV_POPULATE_READ
@@ -35,6 +37,8 @@ MappedFile map_whole(const std::filesystem::path& path, const std::string& name,
 #else
   (void)::madvise(start, file->bytes().size(), MADV_WILLNEED);
 #endif
+  const std::string header = header_of(name, file->bytes().subspan(kHeaderBytes));
+  if (std::memcmp(file->bytes().data(), header.data(), kHeaderBytes) != 0) return {};
   return std::move(*file);
 }
 
@@ -104,7 +108,8 @@ Result<PackedMemory> PackedMemory::open(const std::filesystem::path& folder, con
       Draft draft(folder / (name + ".draft"), kHeaderBytes + n_bytes);
       if (draft.data() != nullptr) {
         fill(draft.data() + kHeaderBytes);
-        std::memcpy(draft.data(), header_of(name).data(), kHeaderBytes);
+        const std::string header = header_of(name, {draft.data() + kHeaderBytes, n_bytes});
+        std::memcpy(draft.data(), header.data(), kHeaderBytes);
         if (draft.become(path)) memory.file_ = map_whole(path, name, n_bytes);
         if (memory.is_shared()) return memory;
       }

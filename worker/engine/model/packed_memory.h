@@ -18,8 +18,12 @@ namespace tandem::engine {
 // one host share the pages. The file is machine-independent among little-endian machines and may be deleted
 // at any time.
 //
-//   4096 bytes  "tandem-packed-1\n" (the number is that of the layout of packed_matrix.h: it changes with
-//   it), `name`, "\n", zeros the rest    what `fill` has written
+//   4096 bytes  "tandem-packed-2\n" (the number is that of the layout of packed_matrix.h: it changes with
+//               it), `name`, "\n", the hash of the rest in hex (hash.h), "\n", zeros
+//   the rest    what `fill` has written
+//
+// The hash is checked at every start, at the memory's rate: weights that a disk has damaged would answer, and
+// the answers would stay in the cache.
 class PackedMemory {
  public:
   // Writes all n_bytes; the memory is zeros before.
