@@ -61,6 +61,16 @@ TEST(AttentionPlanTest, ACommonTemplateDoesNotPullTextsApart) {
             (std::vector<Told>{{{0, 2}, 2}, {{1, 3}, 2}}));
 }
 
+TEST(AttentionPlanTest, AStrangerWithTheSameTemplateDoesNotJoinThoseWhoShareAText) {
+  const Blocks stranger = {4, 5, 1}, a = {4, 6, 8, 1}, b = {4, 6, 8, 2}, c = {4, 6, 8, 3};
+  EXPECT_EQ(
+      plan({one_token(stranger, 64, 0), one_token(a, 96, 1), one_token(b, 96, 2), one_token(c, 96, 3)}, 32),
+      (std::vector<Told>{{{0}, 0}, {{1, 2, 3}, 3}}));
+  const Blocks behind = {4, 7, 9};
+  EXPECT_EQ(plan({one_token(a, 96, 0), one_token(b, 96, 1), one_token(behind, 64, 2)}, 32),
+            (std::vector<Told>{{{0, 1}, 3}, {{2}, 0}}));
+}
+
 TEST(AttentionPlanTest, SharesOnlyBlocksThatAreFullBeforeTheRows) {
   const Blocks a = {5, 6, 1}, b = {5, 6, 2};
   EXPECT_EQ(plan({one_token(a, 63, 0), one_token(b, 64, 1)}, 32), (std::vector<Told>{{{0, 1}, 1}}));

@@ -32,23 +32,25 @@ void AttentionPlan::make(std::span<const AttentionPiece> pieces, size_t n_rows_m
     return std::lexicographical_compare(pieces[a].blocks.begin(), pieces[a].blocks.end(),
                                         pieces[b].blocks.begin(), pieces[b].blocks.end());
   });
-  for (const uint32_t i : order_) {
-    const AttentionPiece& piece = pieces[i];
+  for (size_t i = 0; i < order_.size(); ++i) {
+    const AttentionPiece& piece = pieces[order_[i]];
     TANDEM_ASSERT(piece.n_positions() <= piece.blocks.size() * kBlockTokens,
                   "the sequence has room for its rows");
+    const size_t n_with_next = i + 1 < order_.size() ? n_shared_blocks(piece, pieces[order_[i + 1]]) : 0;
     for (size_t row = 0; row < piece.n_rows; row += n_rows_max) {
       add({piece.blocks, piece.first_position + row, piece.first_row + row,
            std::min(n_rows_max, piece.n_rows - row), piece.first_out + row},
-          n_rows_max);
+          n_with_next, n_rows_max);
     }
   }
 }
 
-void AttentionPlan::add(const AttentionPiece& piece, size_t n_rows_max) {
+void AttentionPlan::add(const AttentionPiece& piece, size_t n_with_next, size_t n_rows_max) {
   if (!groups_.empty() && groups_.back().n_rows + piece.n_rows <= n_rows_max) {
     Group& group = groups_.back();
     const size_t n_shared = n_shared_blocks(pieces_[group.first_piece], piece);
-    if (n_shared > 0 && (group.n_pieces == 1 || n_shared >= group.n_shared)) {
+    const size_t n_least = group.n_pieces == 1 ? std::max<size_t>(1, n_with_next) : group.n_shared;
+    if (n_shared >= n_least) {
       if (group.n_pieces == 1) group.n_shared = static_cast<uint32_t>(n_shared);
       group.n_pieces += 1;
       group.n_rows += static_cast<uint32_t>(piece.n_rows);

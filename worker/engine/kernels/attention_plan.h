@@ -26,9 +26,10 @@ struct AttentionPiece {
 // group and full before any of its rows: they are read once for all of them. So sixteen replies about one
 // text read its keys and values once at each step and not sixteen times.
 //
-// A group takes pieces that begin with the same blocks while they fit into one tile and share as much as the
-// first two do; so sequences that have only a short template in common do not pull apart those that share a
-// long text. Which rows are grouped changes no bit of a result (see simd.h).
+// A group takes pieces that begin with the same blocks while they fit into one tile and share as much as its
+// first two do, and those two are together only if neither shares more with its other neighbour; so sequences
+// that have only a short template in common do not pull apart those that share a long text. Which rows are
+// grouped changes no bit of a result (see simd.h).
 class AttentionPlan {
  public:
   struct Group {
@@ -44,7 +45,8 @@ class AttentionPlan {
   }
 
  private:
-  void add(const AttentionPiece& piece, size_t n_rows_max);
+  // n_with_next: blocks that the piece shares with the one behind it.
+  void add(const AttentionPiece& piece, size_t n_with_next, size_t n_rows_max);
 
   std::vector<AttentionPiece> pieces_;
   std::vector<Group> groups_;
