@@ -46,6 +46,11 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_ma
 }
 
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  std::error_code none;
+  const std::filesystem::file_status what = std::filesystem::status(path, none);
+  if (std::filesystem::exists(what) && !std::filesystem::is_regular_file(what)) {
+    return fail(ErrorCode::kInvalid, path.string() + ": expected a file, or nothing of that name");
+  }
   const std::filesystem::path beside = path.string() + ".new." + std::to_string(::getpid());
   {
     const Fd file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};

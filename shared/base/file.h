@@ -16,6 +16,7 @@ namespace tandem {
 Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_max);
 
 // Writes beside `path`, syncs and renames, so that a reader sees the old or the new file, never half of one.
+// kInvalid when there is something else than a file of that name: a device would be replaced, too.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 // A read-only memory map of a whole file; all processes that map it share one copy in memory.

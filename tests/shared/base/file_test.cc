@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +37,10 @@ TEST(File, IsWrittenWholeAndLeavesNothingBeside) {
   EXPECT_EQ(read_file(folder / "f", 100), "two");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
   EXPECT_EQ(write_file_atomically(folder / "none/f", "x").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(write_file_atomically(folder.path(), "x").error().code, ErrorCode::kInvalid);
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(write_file_atomically(folder / "pipe", "x").error().code, ErrorCode::kInvalid);
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe")) << "it is left as it was";
 }
 
 TEST(File, IsMapped) {
