@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
-#include <map>
 #include <optional>
 
 #include "bench/ceilings.h"
@@ -71,7 +71,9 @@ Result<void> run(const Options& options) {
 
   const TemporaryFolder temporary("model");
   const std::filesystem::path folder = options.model.empty() ? temporary.path() : options.model;
-  if (!std::filesystem::exists(folder / "config.json")) {
+  std::error_code ignored;
+  const bool is_new = !std::filesystem::exists(folder, ignored) || std::filesystem::is_empty(folder, ignored);
+  if (is_new) {
     TANDEM_TRY(engine::write_random_model(options.quick ? "qwen2-tiny" : "qwen1.5-0.5b", 1, folder));
   }
   TemporaryFolder packed("packed");
@@ -103,21 +105,25 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Measures the engine: ceilings of this machine, prefill and decode at the Qwen1.5-0.5B shape.");
   app.add_option("--json", options.json_path, "write the rows to this file, too");
-  app.add_option("--model", options.model,
-                 "model folder to measure; made with random weights (1.2 GB) and kept if it is not there. "
-                 "Without it, a temporary one is made and removed");
-  app.add_option("--threads", options.n_threads, "compute threads; default: one for each core");
+  app.add_option(
+      "--model", options.model,
+      "model folder or GGUF file to measure; a folder that is not there, or empty, is made with random "
+      "weights (1.2 GB) and kept. Without it, a temporary one is made and removed");
+  app.add_option("--threads", options.n_threads, "compute threads; default: one for each core")
+      ->check(CLI::Range(1, 1024));
   app.add_flag("--quick", options.quick,
                "a tiny model and short times: shows that it works, measures nothing");
   app.add_flag("--ceilings", options.ceilings_only, "only the ceilings");
-  const std::map<std::string, tandem::engine::ComputeType> types = {
-      {"f32", tandem::engine::ComputeType::kF32},
-      {"bf16", tandem::engine::ComputeType::kBf16},
-      {"q8", tandem::engine::ComputeType::kQ8}};
-  app.add_option("--types", options.types, "compute types to measure; default: all")
+  std::vector<std::string> types;
+  app.add_option("--types", types, "compute types to measure; default: all")
       ->delimiter(',')
-      ->transform(CLI::CheckedTransformer(types));
+      ->check(CLI::IsMember({"f32", "bf16", "q8"}));
   CLI11_PARSE(app, argc, argv);
+  if (!types.empty()) {
+    std::erase_if(options.types, [&](tandem::engine::ComputeType type) {
+      return std::find(types.begin(), types.end(), name_of(type)) == types.end();
+    });
+  }
   if (options.n_threads == 0) options.n_threads = tandem::engine::n_usable_cores();
 
   if (const auto done = tandem::bench::run(options); !done) {

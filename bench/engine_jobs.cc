@@ -135,7 +135,7 @@ Result<void> measure_jobs(engine::Model& model, const EngineOptions& options, Re
   report.add({"e2e.both." + type + ".16", both, "texts/s", std::nullopt,
               fmt::format("and a reply of 32 tokens; {:.0f} computed and {:.0f} drawn each",
                           jobs.computed_per_text(), jobs.drawn_per_text())});
-  report.add({"sharing." + type, jobs.sharing(), "of prompt", std::nullopt,
+  report.add({"sharing." + type, jobs.sharing(), "share of prompt tokens", std::nullopt,
               "computed by four tasks over one text of 200 tokens"});
   return {};
 }
