@@ -1,5 +1,6 @@
 #include "worker/worker.h"
 
+#include <cstdlib>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "shared/base/log.h"
 #include "shared/net/context.h"
 #include "worker/cache/answer_cache.h"
+#include "worker/engine/kernels/simd.h"
 #include "worker/engine/model/model.h"
 #include "worker/engine/tokenizer/chat_template.h"
 #include "worker/engine/tokenizer/tokenizer.h"
@@ -103,8 +105,12 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
       *model, tokenizer, std::move(kv), capacity.scheduler_limits(), clock, inference_inbox,
       [&](FromInference news) { std::visit([&](auto& one) { frontend_inbox.push(std::move(one)); }, news); });
   inference.warm_up();
-  log.info("model ready folder={} fingerprint={} compute={} kv={} ms={}", config.model.string(),
-           model->fingerprint(), config.compute, config.kv, to_us(clock.now() - started) / 1000);
+  log.info("model ready folder={} fingerprint={} compute={} kv={} simd={} ms={}", config.model.string(),
+           model->fingerprint(), config.compute, config.kv, engine::simd().name,
+           to_us(clock.now() - started) / 1000);
+  if (const char* const wish = std::getenv("TANDEM_SIMD"); wish != nullptr && engine::simd().name != wish) {
+    log.warn("TANDEM_SIMD={} is nothing that this CPU can run; using {}", wish, engine::simd().name);
+  }
   frontend.prime_tasks();  // computed when there is time: the first jobs go before it, or find it done
 
   std::thread frontend_thread([&] { frontend.run(); });
