@@ -111,6 +111,12 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   if (const char* const wish = std::getenv("TANDEM_SIMD"); wish != nullptr && engine::simd().name != wish) {
     log.warn("TANDEM_SIMD={} is nothing that this CPU can run; using {}", wish, engine::simd().name);
   }
+  if (!config.packed_folder.empty() && !model->weights_are_shared()) {
+    log.warn(
+        "engine.packed_folder={} cannot be written or has no room: packed weights are this process's own, "
+        "and are packed again at every start",
+        config.packed_folder.string());
+  }
   frontend.prime_tasks();  // computed when there is time: the first jobs go before it, or find it done
 
   std::thread frontend_thread([&] { frontend.run(); });

@@ -240,6 +240,7 @@ TEST(PackedModelTest, GivesTheSameBitsFromAFileOfItsOwnForEachComputeType) {
         const auto packed = must(Model::load(testing::kGoldenModels + std::string(name), options));
         EXPECT_EQ(packed->fingerprint(), model->fingerprint());
         EXPECT_TRUE(testing::same_bits(logits_of(*packed), expected)) << "load " << load;
+        EXPECT_TRUE(packed->weights_are_shared());
         if (load == 0) written = fs::last_write_time(file);
         EXPECT_EQ(fs::last_write_time(file), written) << "the second load maps";
       }

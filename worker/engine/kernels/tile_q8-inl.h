@@ -99,7 +99,8 @@ using Wide = hn::Vec<hn::RepartitionToNarrow<WideSums> >;
                 TANDEM_ROW_4) "add $256, %[w]\n\tadd $16, %[x]\n\tdec %[n]\n\tjnz 1b\n\t" list(TANDEM_STORE) \
         : [x] "+r"(x), [w] "+r"(weights), [first] "+r"(ahead.first), [second] "+r"(ahead.second),            \
           [n] "+r"(n_steps)                                                                                  \
-        : [bytes] "r"(ahead.n_bytes), [begin] "r"(begin), [sums] "r"(sums), [lower] "m"(kLowerBytes)                             \
+        : [bytes] "r"(ahead.n_bytes), [begin] "r"(begin), [sums] "r"(sums),                                   \
+          [lower] "m"(kLowerBytes)                                                                             \
         : "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11",  \
           "ymm12", "ymm13", "ymm14", "ymm15", "memory", "cc"); \
   }

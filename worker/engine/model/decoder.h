@@ -37,6 +37,7 @@ class Decoder final : public Model {
 
   const ModelConfig& config() const override { return config_; }
   const std::string& fingerprint() const override { return fingerprint_; }
+  bool weights_are_shared() const override { return weights_.memory.is_shared(); }
   ComputeType compute() const override { return weights_.embedding.type; }
   KvType kv_type() const override { return kv_type_; }
   void forward(std::span<const BatchRow> batch, KvCache& kv, Logits& logits) override;

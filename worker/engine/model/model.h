@@ -77,6 +77,8 @@ class Model {
   virtual const std::string& fingerprint() const = 0;
   virtual ComputeType compute() const = 0;
   virtual KvType kv_type() const = 0;
+  // Whether the packed weights lie in a file that other processes can map; false where there could be none.
+  virtual bool weights_are_shared() const { return false; }
   KvShape kv_shape() const { return kv_shape(kv_type()); }
   KvShape kv_shape(KvType type) const;
 
