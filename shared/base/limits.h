@@ -27,6 +27,7 @@ inline constexpr size_t kTasksPerWorkerMax = 1024;
 inline constexpr size_t kMessageBytesMax = 64u << 20;
 inline constexpr size_t kErrorTextBytesMax = 2048;
 inline constexpr uint32_t kAttemptsMax = 100;
+inline constexpr uint64_t kDelayMsMax = 366ull * 24 * 3600 * 1000;  // of delays and times to live: a year
 
 // Files.
 inline constexpr size_t kConfigBytesMax = 1u << 20;

@@ -43,6 +43,13 @@ std::string_view view(const zmq::message_t& frame) {
   return {static_cast<const char*>(frame.data()), frame.size()};
 }
 
+// The frame's memory, kept by whoever keeps a part of it.
+Bytes to_bytes(zmq::message_t frame) {
+  if (frame.size() == 0) return {};
+  const auto owner = std::make_shared<zmq::message_t>(std::move(frame));
+  return {owner, view(*owner)};
+}
+
 tl::unexpected<Error> fail_at(const std::string& endpoint, const zmq::error_t& error) {
   const std::string place = "endpoint '" + endpoint + "': ";
   switch (error.num()) {
@@ -191,7 +198,7 @@ std::optional<Result<Message>> Socket::receive_message(std::string* first) try {
                                          std::to_string(n_frames - n_before));
   }
   const size_t at = n_expected - 3;
-  return decode(view(frames[at]), view(frames[at + 1]), view(frames[at + 2]));
+  return decode(view(frames[at]), view(frames[at + 1]), to_bytes(std::move(frames[at + 2])));
 } catch (const zmq::error_t& error) {
   if (error.num() == EINTR) return std::nullopt;
   return fail(ErrorCode::kIo, "endpoint '" + endpoint_ + "': " + error.what());

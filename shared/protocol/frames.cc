@@ -23,8 +23,13 @@ class FieldCounter {
   void id(std::string_view, const JobId&) { ++n_fields_; }
   void ids(std::string_view, const std::vector<JobId>&) { ++n_fields_; }
   void state(std::string_view, JobState) { ++n_fields_; }
+  void urgency(std::string_view, Urgency) { ++n_fields_; }
   void error(std::string_view, const Error&) { ++n_fields_; }
-  void payload(std::string_view, const std::string&) { ++n_fields_; }
+  void payload(std::string_view, const Bytes&) { ++n_fields_; }
+  template <typename T>
+  void item(std::string_view, const T&) {
+    ++n_fields_;
+  }
   template <typename T>
   void items(std::string_view, const std::vector<T>&) {
     ++n_fields_;
@@ -72,10 +77,15 @@ class EnvelopeWriter {
     for (const JobId& id : ids) out_.bytes(id_bytes(id));
   }
   void state(std::string_view, JobState state) { out_.number(static_cast<uint64_t>(state)); }
+  void urgency(std::string_view, Urgency urgency) { out_.number(static_cast<uint64_t>(urgency)); }
   void error(std::string_view, const Error& error) { out_.error(error); }
-  void payload(std::string_view, const std::string& bytes) {
+  void payload(std::string_view, const Bytes& bytes) {
     out_.number(bytes.size());
-    payload_ += bytes;
+    payload_ += bytes.view();
+  }
+  template <typename T>
+  void item(std::string_view, const T& value) {
+    message(value);
   }
   template <typename T>
   void items(std::string_view, const std::vector<T>& items) {
@@ -98,7 +108,7 @@ class EnvelopeWriter {
 
 class EnvelopeReader {
  public:
-  EnvelopeReader(std::string_view kind, std::string_view envelope, std::string_view payload)
+  EnvelopeReader(std::string_view kind, std::string_view envelope, const Bytes& payload)
       : in_(envelope, kind), payload_(payload) {}
 
   template <typename T>
@@ -139,28 +149,38 @@ class EnvelopeReader {
   }
   void state(std::string_view name, JobState& state) {
     const Reader::Scope scope(in_, name);
-    state = static_cast<JobState>(in_.number(static_cast<uint64_t>(JobState::kFailed)));
+    state = static_cast<JobState>(in_.number(static_cast<uint64_t>(kJobStateLast)));
+  }
+  void urgency(std::string_view name, Urgency& urgency) {
+    const Reader::Scope scope(in_, name);
+    urgency = static_cast<Urgency>(in_.number(static_cast<uint64_t>(Urgency::kInteractive)));
   }
   void error(std::string_view name, Error& error) {
     const Reader::Scope scope(in_, name);
     error = in_.error();
   }
-  void payload(std::string_view name, std::string& bytes) {
+  void payload(std::string_view name, Bytes& bytes) {
     const Reader::Scope scope(in_, name);
     const uint64_t size = in_.number();
     if (!in_.ok()) return;
+    const size_t n_left = payload_.size() - payload_used_;
     if (size > limits::kPayloadBytesMax) {
       in_.fail(ErrorCode::kTooLong, "expected a payload of at most " +
                                         std::to_string(limits::kPayloadBytesMax) + " bytes, found " +
                                         std::to_string(size));
-    } else if (size > payload_.size()) {
+    } else if (size > n_left) {
       in_.fail(ErrorCode::kInvalid, "expected " + std::to_string(size) +
-                                        " bytes in the payload frame, found " +
-                                        std::to_string(payload_.size()) + " left");
-    } else {
-      bytes = payload_.substr(0, size);
-      payload_.remove_prefix(size);
+                                        " bytes in the payload frame, found " + std::to_string(n_left) +
+                                        " left");
+    } else if (size > 0) {
+      bytes = payload_.slice(payload_used_, size);
+      payload_used_ += size;
     }
+  }
+  template <typename T>
+  void item(std::string_view name, T& value) {
+    const Reader::Scope scope(in_, name);
+    message(value);
   }
   template <typename T>
   void items(std::string_view name, std::vector<T>& items) {
@@ -181,9 +201,10 @@ class EnvelopeReader {
 
   Result<void> finish() {
     in_.end();
-    if (in_.ok() && !payload_.empty()) {
+    if (in_.ok() && payload_used_ < payload_.size()) {
       in_.fail(ErrorCode::kInvalid, "expected payloads as long as the payload frame, found " +
-                                        std::to_string(payload_.size()) + " bytes more in the frame");
+                                        std::to_string(payload_.size() - payload_used_) +
+                                        " bytes more in the frame");
     }
     if (!in_.ok()) return fail(in_.failure());
     return {};
@@ -193,11 +214,12 @@ class EnvelopeReader {
   static constexpr size_t kFieldsMax = 256;
 
   Reader in_;
-  std::string_view payload_;
+  const Bytes& payload_;
+  size_t payload_used_ = 0;
 };
 
 template <typename M>
-Result<Message> decode_as(std::string_view envelope, std::string_view payload) {
+Result<Message> decode_as(std::string_view envelope, const Bytes& payload) {
   EnvelopeReader reader(wire::Kind<M>::name, envelope, payload);
   M message;
   reader.message(message);
@@ -211,7 +233,7 @@ template <typename... Ms>
 struct Kinds<std::variant<Ms...>> {
   // Nothing when no kind has this number.
   static std::optional<Result<Message>> decode(uint8_t number, std::string_view envelope,
-                                               std::string_view payload) {
+                                               const Bytes& payload) {
     std::optional<Result<Message>> found;
     ((number == wire::Kind<Ms>::number ? void(found = decode_as<Ms>(envelope, payload)) : void()), ...);
     return found;
@@ -233,7 +255,17 @@ Frames encode(const Message& message) {
   return frames;
 }
 
-Result<Message> decode(std::string_view head, std::string_view envelope, std::string_view payload) {
+Frames encode(const Refused& refused, uint8_t version) {
+  Frames frames = encode(Message(refused));
+  frames.head[0] = static_cast<char>(version);
+  return frames;
+}
+
+uint8_t version_of(std::string_view head) {
+  return head.size() == 2 ? static_cast<uint8_t>(head[0]) : uint8_t{0};
+}
+
+Result<Message> decode(std::string_view head, std::string_view envelope, const Bytes& payload) {
   if (head.size() != 2) {
     return fail(ErrorCode::kInvalid,
                 "expected a head of 2 bytes (version, kind), found " + std::to_string(head.size()));

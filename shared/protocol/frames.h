@@ -25,10 +25,16 @@ struct Frames {
 };
 
 Frames encode(const Message& message);
+// For a peer that speaks another version: Refused is the same in all of them.
+Frames encode(const Refused& refused, uint8_t version);
 
+// The payloads in the message are slices of `payload`, not copies.
 // kInvalid: what was expected and found, with the field's name. kUnsupported: another protocol version.
 // kTooLong: a limit of shared/base/limits.h, named.
-Result<Message> decode(std::string_view head, std::string_view envelope, std::string_view payload);
+Result<Message> decode(std::string_view head, std::string_view envelope, const Bytes& payload);
+
+// The protocol version that a head claims; 0 if it is no head.
+uint8_t version_of(std::string_view head);
 
 // "submit", "accepted", ...: for logs and errors.
 std::string_view kind_name(const Message& message);

@@ -14,6 +14,12 @@ std::string_view to_string(JobState state) {
       return "done";
     case JobState::kFailed:
       return "failed";
+    case JobState::kDead:
+      return "dead";
+    case JobState::kExpired:
+      return "expired";
+    case JobState::kCancelled:
+      return "cancelled";
   }
   return "unknown";
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <variant>
 
+#include "shared/base/bytes.h"
 #include "shared/base/clock.h"
 #include "shared/base/ids.h"
 #include "shared/protocol/messages.h"
@@ -16,7 +17,7 @@ namespace tandem {
 struct LeasedJob {
   JobId id;
   uint32_t attempt = 1;
-  std::string payload;  // a JobRequest, encoded
+  Bytes payload;  // a JobRequest, encoded
   TimePoint arrived;
 };
 // session -> frontend: whoever wanted the job does not want it any more. No answer is expected.

@@ -13,6 +13,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/inbox.h"
 #include "shared/base/result.h"
+#include "shared/base/urgency.h"
 #include "worker/engine/constraint/constraint.h"
 #include "worker/engine/model/model.h"
 #include "worker/engine/sampler/sampler.h"
@@ -42,14 +43,13 @@ inline constexpr SequenceId kSequenceIdMax = SequenceId{1} << 63;
 
 // Somebody is looking at it while it is answered, or not: an interactive sequence goes before bulk in every
 // step.
-enum class Urgency : uint8_t { kInteractive, kBulk };
 
 struct SequenceRequest {
   SequenceId id = 0;
   engine::Tokens prompt;
   std::variant<ScoreWork, DecodeWork> work;
   TimePoint arrived;
-  Urgency urgency = Urgency::kBulk;
+  Urgency urgency = Urgency::kBulk;  // an interactive sequence goes before bulk in every step
 };
 struct CancelSequence {
   SequenceId id = 0;
