@@ -13,6 +13,9 @@ namespace {
 // Payloads in one message to a client, at most; the size of the largest one on top.
 constexpr size_t kMessagePayloadsMax = 16u << 20;
 
+// The journal's free space is measured so often; in between it is reckoned.
+constexpr milliseconds kMeasureEvery{200};
+
 // A job id that is turned into text only if the log line is wanted.
 struct Shown {
   const JobId& id;
@@ -30,8 +33,8 @@ struct fmt::formatter<tandem::broker::Shown> : fmt::formatter<std::string> {
 
 namespace tandem::broker {
 
-Broker::Broker(Dispatcher dispatcher, const TurnConfig& config, const Clock& clock, Journal& journal,
-               Ports& ports, const Log& log)
+Broker::Broker(std::unique_ptr<Dispatcher> dispatcher, const TurnConfig& config, const Clock& clock,
+               Journal& journal, Ports& ports, const Log& log)
     : dispatcher_(std::move(dispatcher)),
       config_(config),
       clock_(&clock),
@@ -42,13 +45,17 @@ Broker::Broker(Dispatcher dispatcher, const TurnConfig& config, const Clock& clo
 
 Result<Broker> Broker::recover(const DispatcherConfig& dispatcher_config, const TurnConfig& config,
                                const Clock& clock, Journal& journal, Ports& ports, const Log& log) {
-  Dispatcher dispatcher(dispatcher_config);
-  TANDEM_TRY(journal.replay({[&](AcceptedFact fact, size_t payload_bytes) {
-                               return dispatcher.replay(std::move(fact), payload_bytes);
-                             },
-                             [&](const FinishedFact& fact) { return dispatcher.replay(fact); }}));
-  dispatcher.start(clock.now());
-  log.info("journal replayed ready={} finished_kept={}", dispatcher.n_ready(), dispatcher.n_finished_kept());
+  DispatcherConfig seeded = dispatcher_config;
+  seeded.hash_seed = journal.hash_seed();
+  auto dispatcher = std::make_unique<Dispatcher>(seeded);
+  const ReplayVisitor visitor = {
+      [&](const AcceptedFact& fact, size_t payload_bytes) { return dispatcher->replay(fact, payload_bytes); },
+      [&](const FinishedFact& fact) { return dispatcher->replay(fact); },
+      [&](Sequence finished) { dispatcher->replay_acknowledged(finished); }};
+  TANDEM_TRY(journal.replay(visitor));
+  dispatcher->start(clock.now(), clock.wall_ms());
+  log.info("journal replayed ready={} finished_kept={}", dispatcher->n_ready(),
+           dispatcher->n_finished_kept());
 
   Broker broker(std::move(dispatcher), config, clock, journal, ports, log);
   TANDEM_TRY(broker.measure_room());
@@ -62,35 +69,52 @@ Result<void> Broker::run_turn(Wake& stop) {
   own_events_.clear();
   log_events(events);
 
-  Plan plan = dispatcher_.turn({clock_->now(), clock_->wall_ms(), submit_room_bytes_}, std::move(events));
+  Plan plan = dispatcher_->turn(
+      {clock_->now(), clock_->wall_ms(), submit_room_bytes_, usage_.bytes_used, usage_.bytes_max},
+      std::move(events));
   if (!plan.facts.empty()) {
     TANDEM_TRY(journal_->commit(plan.facts));
-    TANDEM_TRY(measure_room());
+    TANDEM_TRY(reckon_room(plan.facts));
   }
   wake_at_ = plan.wake_at;
   log_plan(plan);
   return speak(std::move(plan));
 }
 
+// Measuring walks the list of free pages: not for every commit.
+Result<void> Broker::reckon_room(const FactBatch& facts) {
+  uint64_t n_bytes = 0;
+  for (const AcceptedFact& fact : facts.accepted) n_bytes += journal_bytes(fact.payload.size());
+  for (const FinishedFact& fact : facts.finished) n_bytes += journal_bytes(fact.payload.size());
+  submit_room_bytes_ -= std::min(submit_room_bytes_, n_bytes);
+  if (clock_->now() < measure_at_ && submit_room_bytes_ > 0) return {};
+  return measure_room();
+}
+
 Result<void> Broker::measure_room() {
-  TANDEM_ASSIGN(const JournalUsage usage, journal_->usage());
-  const auto watermark = static_cast<uint64_t>(config_.watermark * static_cast<double>(usage.bytes_max));
-  const bool was_full = submit_room_bytes_ == 0;
-  submit_room_bytes_ = watermark - std::min(watermark, usage.bytes_used);
-  if (submit_room_bytes_ == 0 && !was_full) {
-    log_.warn("journal full, new jobs are refused used_bytes={} max_bytes={}", usage.bytes_used,
-              usage.bytes_max);
+  measure_at_ = clock_->now() + kMeasureEvery;
+  TANDEM_ASSIGN(usage_, journal_->usage());
+  const auto watermark = static_cast<uint64_t>(config_.watermark * static_cast<double>(usage_.bytes_max));
+  submit_room_bytes_ = watermark - std::min(watermark, usage_.bytes_used);
+  const bool is_full = submit_room_bytes_ == 0;
+  if (is_full && !was_full_) {
+    log_.warn("journal full, new jobs are refused used_bytes={} max_bytes={}", usage_.bytes_used,
+              usage_.bytes_max);
   }
+  was_full_ = is_full;
   return {};
 }
 
 Result<void> Broker::speak(Plan plan) {
   for (Speech& speech : plan.speeches) {
     if (auto* job = std::get_if<Job>(&speech.message)) {
-      TANDEM_TRY(add_payloads(*job, speech.bodies));
+      TANDEM_TRY(add_payloads(*job, speech.bodies, plan.facts));
       if (job->items.empty()) continue;
     } else if (auto* fetched = std::get_if<Fetched>(&speech.message)) {
       TANDEM_TRY(add_payloads(*fetched, speech.bodies));
+    } else if (auto* inspected = std::get_if<Inspected>(&speech.message);
+               inspected && !speech.bodies.empty()) {
+      TANDEM_TRY(add_payloads(*inspected, speech.bodies));
     }
     ports_->send(speech.to, speech.message);
   }
@@ -99,12 +123,18 @@ Result<void> Broker::speak(Plan plan) {
   return {};
 }
 
-// A job whose payload cannot be read any more is not lent; the next turn hears that it failed.
-Result<void> Broker::add_payloads(Job& job, std::vector<Sequence>& bodies) {
+// What was accepted in this turn is still in memory. A job whose payload cannot be read any more is not lent;
+// the next turn hears that it failed.
+Result<void> Broker::add_payloads(Job& job, const std::vector<Sequence>& bodies, const FactBatch& facts) {
   std::vector<JobItem> readable;
   readable.reserve(job.items.size());
   for (size_t i = 0; i < job.items.size(); ++i) {
     JobItem& item = job.items[i];
+    if (const AcceptedFact* fact = facts.find_accepted(bodies[i])) {
+      item.payload = fact->payload;
+      readable.push_back(std::move(item));
+      continue;
+    }
     auto body = journal_->read(bodies[i]);
     if (body) {
       item.payload = std::move(body->payload);
@@ -122,7 +152,7 @@ Result<void> Broker::add_payloads(Job& job, std::vector<Sequence>& bodies) {
 }
 
 // What does not fit into one message is left out of the answer; the client asks for it again.
-Result<void> Broker::add_payloads(Fetched& fetched, std::vector<Sequence>& bodies) {
+Result<void> Broker::add_payloads(Fetched& fetched, const std::vector<Sequence>& bodies) {
   std::vector<FetchedItem> fitting;
   size_t n_bytes = 0;
   for (size_t i = 0; i < fetched.items.size(); ++i) {
@@ -149,10 +179,29 @@ Result<void> Broker::add_payloads(Fetched& fetched, std::vector<Sequence>& bodie
   return {};
 }
 
+Result<void> Broker::add_payloads(Inspected& inspected, const std::vector<Sequence>& bodies) {
+  for (const Sequence sequence : bodies) {
+    if (sequence == 0) continue;
+    auto body = journal_->read(sequence);
+    if (!body && body.error().code != ErrorCode::kCorrupt && body.error().code != ErrorCode::kNotFound) {
+      return fail(std::move(body).error());
+    }
+    if (!body) {
+      inspected.error = std::move(body).error();
+    } else if (sequence == bodies.front()) {
+      inspected.asked = std::move(body->payload);
+    } else {
+      inspected.answered = std::move(body->payload);
+      inspected.error = std::move(body->error);
+    }
+  }
+  return {};
+}
+
 void Broker::publish_outcomes(Plan& plan) {
-  for (const auto& [to, places] : plan.outcomes) {
-    const auto& [client, worker] = to;
+  for (const auto& [client, worker, places] : plan.outcomes) {
     ResultMessage message{worker, {}};
+    message.items.reserve(std::min(places.size(), limits::kItemsPerMessageMax));
     size_t n_bytes = 0;
     for (const size_t place : places) {
       FinishedFact& fact = plan.facts.finished[place];
@@ -185,6 +234,7 @@ void Broker::log_plan(const Plan& plan) const {
       log_.info("worker left worker={}", parting.worker);
     }
   }
+  if (!log_.tells_debug()) return;
   for (const AcceptedFact& fact : plan.facts.accepted) {
     log_.debug("job accepted job={} client={} bytes={}", Shown{fact.id}, fact.client, fact.payload.size());
   }

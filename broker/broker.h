@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -33,20 +34,22 @@ class Broker {
   // turn was said and the journal is as it was before; the process should end, and replay is the way back.
   Result<void> run_turn(Wake& stop);
 
-  const Dispatcher& dispatcher() const { return dispatcher_; }
+  const Dispatcher& dispatcher() const { return *dispatcher_; }
 
  private:
-  Broker(Dispatcher dispatcher, const TurnConfig& config, const Clock& clock, Journal& journal, Ports& ports,
-         const Log& log);
+  Broker(std::unique_ptr<Dispatcher> dispatcher, const TurnConfig& config, const Clock& clock,
+         Journal& journal, Ports& ports, const Log& log);
+  Result<void> reckon_room(const FactBatch& facts);
   Result<void> measure_room();
   Result<void> speak(Plan plan);
-  Result<void> add_payloads(Job& job, std::vector<Sequence>& bodies);
-  Result<void> add_payloads(Fetched& fetched, std::vector<Sequence>& bodies);
+  Result<void> add_payloads(Job& job, const std::vector<Sequence>& bodies, const FactBatch& facts);
+  Result<void> add_payloads(Fetched& fetched, const std::vector<Sequence>& bodies);
+  Result<void> add_payloads(Inspected& inspected, const std::vector<Sequence>& bodies);
   void publish_outcomes(Plan& plan);
   void log_events(const std::vector<Event>& events) const;
   void log_plan(const Plan& plan) const;
 
-  Dispatcher dispatcher_;
+  std::unique_ptr<Dispatcher> dispatcher_;
   TurnConfig config_;
   const Clock* clock_;
   Journal* journal_;
@@ -54,6 +57,9 @@ class Broker {
   Log log_;
 
   TimePoint wake_at_;
+  JournalUsage usage_;
+  TimePoint measure_at_;
+  bool was_full_ = false;
   uint64_t submit_room_bytes_ = std::numeric_limits<uint64_t>::max();
   std::vector<Event> own_events_;  // what the broker tells itself, for the next turn
 };

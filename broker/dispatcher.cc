@@ -8,65 +8,96 @@
 #include "shared/base/assert.h"
 #include "shared/base/limits.h"
 #include "shared/base/utf8.h"
+#include "shared/protocol/frames.h"
 
 namespace tandem::broker {
-namespace {
 
-// Lent in one turn and put in one message, at most. A turn holds its payloads in memory.
-constexpr size_t kLendBytesPerTurn = 64u << 20;
-constexpr size_t kLendBytesPerMessage = 8u << 20;
+Dispatcher::Dispatcher(const DispatcherConfig& config)
+    : config_(config),
+      clients_(config.limits),
+      leases_(jobs_, workers_, config.lease),
+      ready_(jobs_),
+      recovered_(jobs_),
+      flights_(jobs_),
+      finished_(jobs_, config.retention.count()) {}
 
-// A worker silent for so many heartbeats gets no new jobs, long before its leases run out.
-constexpr int kHeartbeatsMissedMax = 3;
-
-// Old results are swept together, not in a commit for each.
-constexpr milliseconds kSweepEvery{1'000};
-
-}  // namespace
-
-Dispatcher::Dispatcher(const DispatcherConfig& config) : config_(config), sweep_(config.retention.count()) {}
-
-Result<void> Dispatcher::replay(AcceptedFact fact, size_t payload_bytes) {
-  if (jobs_.find(fact.id) != nullptr || sweep_.find(fact.id) != nullptr) {
+Result<void> Dispatcher::replay(const AcceptedFact& fact, size_t payload_bytes) {
+  if (jobs_.find(fact.id) != kNoSlot) {
     return fail(ErrorCode::kCorrupt, "fact " + std::to_string(fact.sequence) + ": job " +
                                          fact.id.to_string() + " is accepted a second time");
   }
   next_sequence_ = fact.sequence + 1;
+  last_replayed_ = fact.sequence;
   JobRecord record;
-  record.sequence = fact.sequence;
   record.id = fact.id;
-  record.client = std::move(fact.client);
+  record.sequence = fact.sequence;
+  record.payload_hash = fact.payload_hash;
   record.route = fact.route;
-  record.cost = fact.cost;
-  record.attempts_max = fact.attempts_max;
-  record.payload_bytes = payload_bytes;
   record.accepted_ms = fact.wall_ms;
-  jobs_.add(std::move(record));
+  record.expires_ms = fact.expires_ms;
+  record.finished_ms = fact.not_before_ms;  // until start() has put it where it waits
+  record.cost = fact.cost;
+  record.payload_bytes = static_cast<uint32_t>(payload_bytes);
+  record.client = clients_.number_of(fact.client, TimePoint{});
+  record.attempts_max = static_cast<uint8_t>(fact.attempts_max);
+  record.priority = fact.priority;
+  record.urgency = fact.urgency;
+  Client& client = clients_[record.client];
+  ++client.n_unfinished;
+  client.unfinished_bytes += payload_bytes;
+  jobs_.add(record);
   return {};
 }
 
 Result<void> Dispatcher::replay(const FinishedFact& fact) {
-  const JobRecord* record = jobs_.find(fact.id);
-  if (record == nullptr || record->sequence != fact.accepted) {
+  const Slot job = jobs_.find(fact.id);
+  if (job == kNoSlot || jobs_[job].sequence != fact.accepted || is_finished(jobs_[job].state)) {
     return fail(ErrorCode::kCorrupt, "fact " + std::to_string(fact.sequence) + ": job " +
                                          fact.id.to_string() + " finished without being accepted before");
   }
   next_sequence_ = fact.sequence + 1;
-  jobs_.erase(*record);
-  sweep_.add(fact.id, {fact.accepted, fact.sequence, fact.wall_ms, fact.attempt, fact.state});
+  JobRecord& record = jobs_[job];
+  record.state = fact.state;
+  record.finished = fact.sequence;
+  record.finished_ms = fact.wall_ms;
+  record.attempt = fact.attempt;
+  Client& client = clients_[record.client];
+  --client.n_unfinished;
+  client.unfinished_bytes -= record.payload_bytes;
+  ++client.n_kept;
+  client.unacknowledged.push_back(jobs_, job);
+  finished_.add(job);
   return {};
 }
 
-void Dispatcher::start(TimePoint now) {
-  started_at_ = now;
-  next_sweep_ = now;
-  for (const auto& [sequence, record] : jobs_.in_order()) {
-    ready_.push_delayed(record.client, sequence, record.cost, now + config_.restart_grace);
-  }
+void Dispatcher::replay_acknowledged(Sequence finished) {
+  const Slot job = finished_.find(finished);
+  if (job == kNoSlot || jobs_[job].is_acknowledged) return;
+  jobs_[job].is_acknowledged = true;
+  clients_[jobs_[job].client].unacknowledged.remove(jobs_, job);
+}
+
+void Dispatcher::start(TimePoint now, int64_t wall_ms) {
+  started_at_ = next_sweep_ = next_recall_ = now;
+  in_grace_ = true;
+  // What was replayed may still be with a worker: no twin joins it before that is known.
+  jobs_.for_unfinished(0, [&](Slot job) {
+    JobRecord& record = jobs_[job];
+    const int64_t delay_ms = std::exchange(record.finished_ms, 0) - wall_ms;
+    if (record.expires_ms != 0) {
+      expiries_.add(now + milliseconds(std::max<int64_t>(record.expires_ms - wall_ms, 0)), jobs_.ticket(job));
+    }
+    if (delay_ms > config_.restart_grace.count()) {
+      delay(job, now + milliseconds(delay_ms));
+    } else {
+      recovered_.push(job);
+    }
+    return true;
+  });
 }
 
 Plan Dispatcher::turn(const TurnStart& at, std::vector<Event> events) {
-  Turn turn{at, {}};
+  Turn turn{at, {}, {}};
   for (Event& event : events) {
     switch (event.from.door) {
       case Door::kSubmit:
@@ -81,10 +112,10 @@ Plan Dispatcher::turn(const TurnStart& at, std::vector<Event> events) {
     }
   }
   // Time passes after everybody was heard: a heartbeat that waited for its turn still counts.
-  expire(turn);
-  ready_.release(at.time);
+  pass_time(turn);
   lend(turn);
-  forget(turn);
+  recall(turn);
+  forget_old(turn);
   turn.plan.wake_at = wake_at(turn);
   return std::move(turn.plan);
 }
@@ -93,12 +124,14 @@ void Dispatcher::hear_at_submit(Turn& turn, Event& event) {
   std::visit(
       [&](auto& message) {
         using M = std::decay_t<decltype(message)>;
-        if constexpr (std::is_same_v<M, Submit> || std::is_same_v<M, Fetch> || std::is_same_v<M, Cancel> ||
-                      std::is_same_v<M, Status>) {
-          hear(turn, event.from, std::move(message));
-        } else {
-          refuse(turn, event.from, 0, event.message);
+        if constexpr (!std::is_same_v<M, Hello> &&
+                      requires { this->hear(turn, event.from, std::move(message)); }) {
+          return this->hear(turn, event.from, std::move(message));
         }
+        ++counters_.misplaced;
+        turn.say(event.from, Refused{0,
+                                     {ErrorCode::kInvalid, "expected a message of clients, found " +
+                                                               std::string(kind_name(event.message))}});
       },
       event.message);
 }
@@ -113,10 +146,8 @@ void Dispatcher::hear_at_work(Turn& turn, Event& event) {
   worker->heard_at = turn.at.time;
   std::visit(
       [&](auto& message) {
-        using M = std::decay_t<decltype(message)>;
-        if constexpr (std::is_same_v<M, Ready> || std::is_same_v<M, Heartbeat> ||
-                      std::is_same_v<M, Goodbye>) {
-          hear(turn, *worker, message);
+        if constexpr (requires { this->hear(turn, *worker, message); }) {
+          this->hear(turn, *worker, message);
         } else {
           ++counters_.misplaced;
         }
@@ -138,125 +169,155 @@ void Dispatcher::hear_at_results(Turn& turn, Event& event) {
       event.message);
 }
 
-void Dispatcher::grant(Turn& turn, JobRecord& record, Worker& worker, uint32_t attempt) {
-  leases_.grant(record.sequence, worker.name, attempt, turn.at.time + config_.lease);
-  record.state = JobState::kLeased;
-  record.attempt = std::max(record.attempt, attempt);
-  ++worker.leased;
+ReadyQueue& Dispatcher::queue_of(Slot job) {
+  return in_grace_ && jobs_[job].sequence <= last_replayed_ ? recovered_ : ready_;
 }
 
-void Dispatcher::end_lease(JobRecord& record) {
-  if (Worker* worker = workers_.by_name(leases_.find(record.sequence)->worker)) --worker->leased;
-  leases_.end(record.sequence);
-  record.state = JobState::kReady;
+void Dispatcher::enqueue(Slot job) {
+  if (flights_.lead_or_join(job)) return queue_of(job).push(job);
+  ++counters_.joined;
+  // Whoever waits for a job lends it its urgency.
+  const JobRecord& twin = jobs_[job];
+  JobRecord& leader = jobs_[twin.holder];
+  if (leader.waits != Waits::kTurn) return;
+  const auto rank = [](const JobRecord& one) { return std::pair(one.urgency, one.priority); };
+  if (rank(twin) <= rank(leader)) return;
+  queue_of(twin.holder).remove(twin.holder);
+  leader.urgency = twin.urgency;
+  leader.priority = twin.priority;
+  queue_of(twin.holder).push(twin.holder);
+}
+
+void Dispatcher::delay(Slot job, TimePoint until) {
+  jobs_[job].waits = Waits::kTime;
+  jobs_[job].until = until;
+  starts_.add(until, jobs_.ticket(job));
+  ++n_delayed_;
+}
+
+void Dispatcher::detach(Slot job) {
+  switch (jobs_[job].waits) {
+    case Waits::kNothing:
+      break;
+    case Waits::kTurn:
+      queue_of(job).remove(job);
+      break;
+    case Waits::kTime:
+      jobs_[job].waits = Waits::kNothing;
+      --n_delayed_;
+      break;
+    case Waits::kTwin:
+      flights_.leave(job);
+      break;
+  }
 }
 
 // The job's lease brought nothing: back into the queue, unless that was its last chance.
-void Dispatcher::give_back(Turn& turn, JobRecord& record, const std::string& reason, milliseconds delay) {
-  end_lease(record);
-  const uint32_t n_attempts = record.attempt - record.excused;
-  if (n_attempts >= record.attempts_max) {
+void Dispatcher::give_back(Turn& turn, Slot job, const std::string& reason, milliseconds pause) {
+  leases_.end(job);
+  const JobRecord& record = jobs_[job];
+  if (record.n_attempts() >= record.attempts_max) {
     FinishedFact outcome;
     outcome.attempt = record.attempt;
-    outcome.state = JobState::kFailed;
-    std::string text = "given up after " + std::to_string(n_attempts) + " attempts; the last: " + reason;
+    outcome.state = JobState::kDead;
+    std::string text =
+        "given up after " + std::to_string(record.n_attempts()) + " attempts; the last: " + reason;
     text.resize(std::min(text.size(), limits::kErrorTextBytesMax));
     text.resize(utf8_valid_prefix(text));
     outcome.error = {ErrorCode::kAttempts, std::move(text)};
-    return finish(turn, record, std::move(outcome));
+    return finish(turn, job, std::move(outcome));
   }
-  if (delay > milliseconds(0)) {
-    ready_.push_delayed(record.client, record.sequence, record.cost, turn.at.time + delay);
+  if (pause > milliseconds(0)) {
+    delay(job, turn.at.time + pause);
   } else {
-    ready_.push(record.client, record.sequence, record.cost);
+    enqueue(job);
   }
 }
 
-// The one outcome of a job that is neither leased nor in the ready queue any more.
-void Dispatcher::finish(Turn& turn, JobRecord& record, FinishedFact outcome) {
+void Dispatcher::call_off(Turn& turn, Slot job) {
+  if (const Worker* holder = leases_.holder(job)) {
+    turn.say({Door::kWork, holder->peer}, Cancel{0, {jobs_[job].id}});
+    leases_.end(job);
+  } else {
+    detach(job);
+  }
+}
+
+// The outcome of a job that is neither leased nor waits any more, and of those that waited for it, as far as
+// it is theirs, too. The others go on: one of them leads.
+void Dispatcher::finish(Turn& turn, Slot job, FinishedFact outcome) {
+  const std::vector<Slot> twins = flights_.land(job);
+  const bool is_answer = outcome.state == JobState::kDone || outcome.state == JobState::kFailed;
+  const uint32_t n_attempts = jobs_[job].n_attempts();
+  for (const Slot twin : twins) {
+    JobRecord& record = jobs_[twin];
+    if (is_answer || (outcome.state == JobState::kDead && record.attempts_max <= n_attempts)) {
+      finish_one(turn, twin, outcome);
+      continue;
+    }
+    if (outcome.state == JobState::kDead) record.attempt = n_attempts;  // they were for its payload, too
+    enqueue(twin);
+  }
+  finish_one(turn, job, std::move(outcome));
+}
+
+void Dispatcher::finish_one(Turn& turn, Slot job, FinishedFact outcome) {
+  JobRecord& record = jobs_[job];
   outcome.sequence = next_sequence_++;
   outcome.accepted = record.sequence;
   outcome.id = record.id;
   outcome.wall_ms = turn.at.wall_ms;
+  record.state = outcome.state;
+  record.finished = outcome.sequence;
+  record.finished_ms = outcome.wall_ms;
+  record.attempt = outcome.attempt;
+
   ++counters_.finished;
-  if (outcome.state == JobState::kFailed) ++counters_.failed;
+  if (outcome.state == JobState::kDone) {
+    counters_.total_ms.add(turn.at.wall_ms - record.accepted_ms);
+  } else {
+    ++counters_.failed;
+    if (outcome.state == JobState::kDead) ++counters_.dead;
+    if (outcome.state == JobState::kExpired) ++counters_.expired;
+    if (outcome.state == JobState::kCancelled) ++counters_.cancelled;
+  }
 
-  sweep_.add(record.id,
-             {outcome.accepted, outcome.sequence, outcome.wall_ms, outcome.attempt, outcome.state});
-  turn.plan.outcomes[{record.client, outcome.worker}].push_back(turn.plan.facts.finished.size());
+  Client& client = clients_[record.client];
+  --client.n_unfinished;
+  client.unfinished_bytes -= record.payload_bytes;
+  ++client.n_kept;
+  client.unacknowledged.push_back(jobs_, job);
+  finished_.add(job);
+
+  std::vector<OutcomeGroup>& groups = turn.plan.outcomes;
+  // One message a client, whoever the workers are: a thousand workers would fill its queue with messages.
+  const auto [group, is_new] = turn.groups.try_emplace(record.client, groups.size());
+  if (is_new) groups.push_back({client.name, outcome.worker, {}});
+  if (groups[group->second].worker != outcome.worker) groups[group->second].worker.clear();
+  groups[group->second].places.push_back(turn.plan.facts.finished.size());
   turn.plan.facts.finished.push_back(std::move(outcome));
-  jobs_.erase(record);
 }
 
-void Dispatcher::expire(Turn& turn) {
-  for (const Sequence sequence : leases_.expired(turn.at.time)) {
-    const std::string reason = "worker '" + leases_.find(sequence)->worker + "' did not renew its lease";
-    give_back(turn, jobs_.at(sequence), reason, milliseconds(0));
-  }
-  for (const std::string& name : workers_.silent_since(turn.at.time - config_.lease)) {
-    turn.plan.partings.push_back({name, true});
-    workers_.forget(name);
-  }
+// Both facts of a finished job go.
+void Dispatcher::forget(Turn& turn, Slot job) {
+  const JobRecord& record = jobs_[job];
+  turn.plan.facts.forgotten.push_back(record.sequence);
+  turn.plan.facts.forgotten.push_back(record.finished);
+  const uint32_t number = record.client;
+  Client& client = clients_[number];
+  if (!record.is_acknowledged) client.unacknowledged.remove(jobs_, job);
+  --client.n_kept;
+  finished_.remove(job);
+  jobs_.erase(job);
+  clients_.release(number, turn.at.time);
 }
 
-void Dispatcher::lend(Turn& turn) {
-  struct Basket {
-    Job job;
-    std::vector<Sequence> bodies;
-    size_t n_bytes = 0;
-  };
-  std::map<std::string, Basket> baskets;  // by connection
-  const auto send_off = [&](const std::string& peer, Basket& basket) {
-    turn.plan.speeches.push_back({{Door::kWork, peer}, std::move(basket.job), std::move(basket.bodies)});
-    basket = Basket{};
-  };
-
-  const TimePoint heard_after = turn.at.time - kHeartbeatsMissedMax * config_.heartbeat;
-  size_t n_bytes = 0;
-  lent_to_the_limit_ = false;
-  while (!ready_.empty()) {
-    Worker* worker = workers_.freest(heard_after);
-    if (worker == nullptr) break;
-    if (n_bytes >= kLendBytesPerTurn) {
-      lent_to_the_limit_ = true;
-      break;
-    }
-    JobRecord& record = jobs_.at(*ready_.pop());
-    if (record.attempt > 0) ++counters_.redelivered;
-    grant(turn, record, *worker, record.attempt + 1);
-    n_bytes += record.payload_bytes;
-
-    Basket& basket = baskets[worker->peer];
-    const bool is_full = basket.n_bytes + record.payload_bytes > kLendBytesPerMessage ||
-                         basket.job.items.size() == limits::kItemsPerMessageMax;
-    if (is_full && !basket.job.items.empty()) send_off(worker->peer, basket);
-    basket.job.lease_ms = static_cast<uint32_t>(config_.lease.count());
-    basket.job.items.push_back({record.id, record.attempt, {}});
-    basket.bodies.push_back(record.sequence);
-    basket.n_bytes += record.payload_bytes;
+uint64_t Dispatcher::oldest_ready_ms(int64_t wall_ms) const {
+  int64_t oldest = wall_ms;
+  for (const ReadyQueue* queue : {&ready_, &recovered_}) {
+    if (const Slot job = queue->oldest(); job != kNoSlot) oldest = std::min(oldest, jobs_[job].accepted_ms);
   }
-  for (auto& [peer, basket] : baskets) send_off(peer, basket);
-}
-
-void Dispatcher::forget(Turn& turn) {
-  if (turn.at.time < next_sweep_) return;
-  auto forgotten = sweep_.take_due(turn.at.wall_ms, config_.sweep_jobs_max);
-  const bool is_all = forgotten.size() < 2 * config_.sweep_jobs_max;
-  next_sweep_ = is_all ? turn.at.time + kSweepEvery : turn.at.time;
-  turn.plan.facts.forgotten = std::move(forgotten);
-}
-
-TimePoint Dispatcher::wake_at(const Turn& turn) const {
-  const TimePoint now = turn.at.time;
-  if (lent_to_the_limit_) return now;
-  TimePoint wake = now + std::chrono::hours(1);
-  if (const auto deadline = leases_.next_deadline()) wake = std::min(wake, *deadline);
-  if (const auto release = ready_.next_release()) wake = std::min(wake, *release);
-  if (const auto due_ms = sweep_.next_due_ms()) {
-    const TimePoint due = now + milliseconds(std::clamp<int64_t>(*due_ms - turn.at.wall_ms, 0, 3'600'000));
-    wake = std::min(wake, std::max(due, next_sweep_));
-  }
-  return std::max(wake, now);
+  return static_cast<uint64_t>(wall_ms - oldest);
 }
 
 }  // namespace tandem::broker

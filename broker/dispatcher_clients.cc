@@ -1,4 +1,4 @@
-// What clients say: Submit, Fetch, Cancel, Status.
+// What clients say: Submit, Fetch, Collect, Acknowledge, Cancel.
 
 #include <algorithm>
 #include <string_view>
@@ -6,18 +6,11 @@
 
 #include "broker/dispatcher.h"
 #include "shared/base/limits.h"
-#include "shared/protocol/frames.h"
 
 namespace tandem::broker {
 namespace {
 
-// What an accepted fact takes in the journal, rather too much than too little: names and trees besides the
-// payload, and what is longer than half a page has pages of its own.
-uint64_t journal_bytes(size_t payload_bytes) {
-  constexpr uint64_t kPage = 4096;
-  const uint64_t n_bytes = payload_bytes + 256;
-  return n_bytes < kPage / 2 ? n_bytes : (n_bytes + kPage) / kPage * kPage;
-}
+constexpr uint32_t kJournalRetryMs = 2'000;
 
 // The name becomes a topic, "<client>/", and a topic is found by its beginning.
 Result<void> check_client_name(std::string_view name) {
@@ -31,8 +24,30 @@ Result<void> check_client_name(std::string_view name) {
   return {};
 }
 
-AcceptedItem refused(const JobId& id, ErrorCode code, std::string text) {
-  return {id, JobState::kUnknown, {code, std::move(text)}};
+AcceptedItem refused(const JobId& id, ErrorCode code, std::string text, uint32_t retry_after_ms = 0) {
+  return {id, JobState::kUnknown, {code, std::move(text)}, retry_after_ms};
+}
+
+// What breaks a limit of the protocol. A message that came over a socket was checked when it was read.
+Result<void> check(const SubmitItem& item) {
+  const auto over = [](ErrorCode code, std::string_view field, uint64_t max, uint64_t found) {
+    return fail(code, std::string(field) + ": expected " + std::to_string(max) + " at most, found " +
+                          std::to_string(found));
+  };
+  if (item.payload.size() > limits::kPayloadBytesMax)
+    return over(ErrorCode::kTooLong, "bytes of payload", limits::kPayloadBytesMax, item.payload.size());
+  if (item.attempts_max > limits::kAttemptsMax)
+    return over(ErrorCode::kInvalid, "attempts_max", limits::kAttemptsMax, item.attempts_max);
+  if (item.priority > kPriorityMax) return over(ErrorCode::kInvalid, "priority", kPriorityMax, item.priority);
+  if (item.delay_ms > limits::kDelayMsMax)
+    return over(ErrorCode::kInvalid, "delay_ms", limits::kDelayMsMax, item.delay_ms);
+  if (item.ttl_ms > limits::kDelayMsMax)
+    return over(ErrorCode::kInvalid, "ttl_ms", limits::kDelayMsMax, item.ttl_ms);
+  if (item.ttl_ms != 0 && item.ttl_ms <= item.delay_ms)
+    return fail(ErrorCode::kInvalid, "ttl_ms: expected more than delay_ms (" + std::to_string(item.delay_ms) +
+                                         "), or the job would expire before it starts, found " +
+                                         std::to_string(item.ttl_ms));
+  return {};
 }
 
 }  // namespace
@@ -43,49 +58,76 @@ void Dispatcher::hear(Turn& turn, const Address& from, Submit message) {
   }
   Accepted answer{message.request, {}};
   answer.items.reserve(message.items.size());
-  for (SubmitItem& item : message.items)
-    answer.items.push_back(accept(turn, message.client, std::move(item)));
+  turn.plan.facts.accepted.reserve(turn.plan.facts.accepted.size() + message.items.size());
+  for (SubmitItem& item : message.items) {
+    answer.items.push_back(accept(turn, message.client, item));
+    if (!answer.items.back().error.text.empty()) ++counters_.refused;
+  }
   turn.say(from, std::move(answer));
 }
 
-AcceptedItem Dispatcher::accept(Turn& turn, const std::string& client, SubmitItem item) {
+AcceptedItem Dispatcher::accept(Turn& turn, std::string_view client_name, SubmitItem& item) {
   // The id is the key: a client that repeats itself learns how far the job is, and nothing else happens.
-  if (const JobRecord* known = jobs_.find(item.id)) return {item.id, known->state, {}};
-  if (const FinishedRecord* known = sweep_.find(item.id)) return {item.id, known->state, {}};
-
-  if (item.payload.size() > limits::kPayloadBytesMax) {
-    return refused(item.id, ErrorCode::kTooLong,
-                   "payload: expected " + std::to_string(limits::kPayloadBytesMax) +
-                       " bytes at most, found " + std::to_string(item.payload.size()));
-  }
-  if (item.attempts_max > limits::kAttemptsMax) {
-    return refused(item.id, ErrorCode::kInvalid,
-                   "attempts_max: expected " + std::to_string(limits::kAttemptsMax) + " at most, found " +
-                       std::to_string(item.attempts_max));
-  }
+  if (const Slot known = jobs_.find(item.id); known != kNoSlot) return {item.id, jobs_[known].state, {}, 0};
+  if (auto checked = check(item); !checked)
+    return refused(item.id, checked.error().code, std::move(checked).error().text);
   const uint64_t n_bytes = journal_bytes(item.payload.size());
   if (n_bytes > turn.at.submit_room_bytes) {
     return refused(
         item.id, ErrorCode::kFull,
-        "the broker's journal is full up to what it keeps free for results; retry after some seconds");
+        "journal.watermark: the broker's journal is full up to what it keeps free for results; retry later",
+        kJournalRetryMs);
+  }
+  const uint32_t number = clients_.number_of(client_name, turn.at.time);
+  if (auto over = clients_.admit(number, item.payload.size(), turn.at.time)) {
+    const auto retry_ms = static_cast<uint32_t>(over->retry_after.count());
+    return refused(item.id, ErrorCode::kFull,
+                   std::move(over->text) + "; retry after " + std::to_string(retry_ms) + " ms", retry_ms);
   }
   turn.at.submit_room_bytes -= n_bytes;
 
+  AcceptedFact fact;
+  fact.sequence = next_sequence_++;
+  fact.id = item.id;
+  fact.client = client_name;
+  fact.route = item.route;
+  fact.cost = item.cost;
+  fact.attempts_max = item.attempts_max == 0 ? config_.attempts_max : item.attempts_max;
+  fact.urgency = item.urgency;
+  fact.priority = item.priority;
+  fact.wall_ms = turn.at.wall_ms;
+  if (item.delay_ms != 0) fact.not_before_ms = turn.at.wall_ms + static_cast<int64_t>(item.delay_ms);
+  if (item.ttl_ms != 0) fact.expires_ms = turn.at.wall_ms + static_cast<int64_t>(item.ttl_ms);
+  fact.payload_hash = hash128(item.payload, config_.hash_seed);
+
   JobRecord record;
-  record.sequence = next_sequence_++;
-  record.id = item.id;
-  record.client = client;
-  record.route = item.route;
-  record.cost = item.cost;
-  record.attempts_max = item.attempts_max == 0 ? config_.attempts_max : item.attempts_max;
-  record.payload_bytes = item.payload.size();
-  record.accepted_ms = turn.at.wall_ms;
-  ready_.push(client, record.sequence, record.cost);
+  record.id = fact.id;
+  record.sequence = fact.sequence;
+  record.payload_hash = fact.payload_hash;
+  record.route = fact.route;
+  record.accepted_ms = fact.wall_ms;
+  record.expires_ms = fact.expires_ms;
+  record.cost = fact.cost;
+  record.payload_bytes = static_cast<uint32_t>(item.payload.size());
+  record.client = number;
+  record.attempts_max = static_cast<uint8_t>(fact.attempts_max);
+  record.priority = fact.priority;
+  record.urgency = fact.urgency;
+  fact.payload = std::move(item.payload);
+  turn.plan.facts.accepted.push_back(std::move(fact));
+
+  const Slot job = jobs_.add(record);
+  Client& client = clients_[number];
+  ++client.n_unfinished;
+  client.unfinished_bytes += record.payload_bytes;
   ++counters_.accepted;
-  turn.plan.facts.accepted.push_back({record.sequence, record.id, client, record.route, record.cost,
-                                      record.attempts_max, record.accepted_ms, std::move(item.payload)});
-  jobs_.add(std::move(record));
-  return {item.id, JobState::kReady, {}};
+  if (item.ttl_ms != 0) expiries_.add(turn.at.time + milliseconds(item.ttl_ms), jobs_.ticket(job));
+  if (item.delay_ms != 0) {
+    delay(job, turn.at.time + milliseconds(item.delay_ms));
+  } else {
+    enqueue(job);
+  }
+  return {item.id, JobState::kReady, {}, 0};
 }
 
 void Dispatcher::hear(Turn& turn, const Address& from, const Fetch& message) {
@@ -95,13 +137,10 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Fetch& message) {
     FetchedItem item;
     item.id = id;
     Sequence body = 0;
-    if (const JobRecord* job = jobs_.find(id)) {
-      item.state = job->state;
-      item.attempt = job->attempt;
-    } else if (const FinishedRecord* finished = sweep_.find(id)) {
-      item.state = finished->state;
-      item.attempt = finished->attempt;
-      body = finished->finished;
+    if (const Slot job = jobs_.find(id); job != kNoSlot) {
+      item.state = jobs_[job].state;
+      item.attempt = jobs_[job].attempt;
+      body = jobs_[job].finished;
     }
     answer.items.push_back(std::move(item));
     bodies.push_back(body);
@@ -109,69 +148,54 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Fetch& message) {
   turn.plan.speeches.push_back({from, std::move(answer), std::move(bodies)});
 }
 
+void Dispatcher::hear(Turn& turn, const Address& from, const Collect& message) {
+  Fetched answer{message.request, {}};
+  std::vector<Sequence> bodies;
+  if (const auto number = clients_.find(message.client)) {
+    Slot job = clients_[*number].unacknowledged.first();
+    for (; job != kNoSlot && bodies.size() < message.items_max; job = jobs_[job].next) {
+      const JobRecord& record = jobs_[job];
+      answer.items.push_back({record.id, record.state, record.attempt, {}, {}});
+      bodies.push_back(record.finished);
+    }
+  }
+  turn.plan.speeches.push_back({from, std::move(answer), std::move(bodies)});
+}
+
+void Dispatcher::hear(Turn& turn, const Address&, const Acknowledge& message) {
+  const auto number = clients_.find(message.client);
+  for (const JobId& id : message.ids) {
+    const Slot job = jobs_.find(id);
+    if (job == kNoSlot || !number || jobs_[job].client != *number) continue;
+    JobRecord& record = jobs_[job];
+    if (!is_finished(record.state) || record.is_acknowledged) continue;
+    record.is_acknowledged = true;
+    clients_[record.client].unacknowledged.remove(jobs_, job);
+    if (acknowledged_.empty()) acknowledged_since_ = turn.at.time;
+    acknowledged_.push_back(record.finished);
+  }
+}
+
 // Answered with Accepted: each job's state after this. A job that has its outcome already keeps it.
 void Dispatcher::hear(Turn& turn, const Address& from, const Cancel& message) {
   Accepted answer{message.request, {}};
   for (const JobId& id : message.ids) {
-    if (const FinishedRecord* finished = sweep_.find(id)) {
-      answer.items.push_back({id, finished->state, {}});
-      continue;
-    }
-    JobRecord* record = jobs_.find(id);
-    if (record == nullptr) {
+    const Slot job = jobs_.find(id);
+    if (job == kNoSlot) {
       answer.items.push_back(refused(id, ErrorCode::kNotFound, "no job of that id"));
       continue;
     }
-    FinishedFact outcome;
-    outcome.attempt = record->attempt;
-    outcome.state = JobState::kFailed;
-    outcome.error = {ErrorCode::kCancelled, "cancelled by a client"};
-    if (const Lease* lease = leases_.find(record->sequence)) {
-      if (const Worker* worker = workers_.by_name(lease->worker)) {
-        turn.say({Door::kWork, worker->peer}, Cancel{0, {id}});
-      }
-      end_lease(*record);
-    } else {
-      ready_.remove(record->client, record->sequence);
+    if (!is_finished(jobs_[job].state)) {
+      call_off(turn, job);
+      FinishedFact outcome;
+      outcome.attempt = jobs_[job].attempt;
+      outcome.state = JobState::kCancelled;
+      outcome.error = {ErrorCode::kCancelled, "cancelled by a client"};
+      finish(turn, job, std::move(outcome));
     }
-    finish(turn, *record, std::move(outcome));
-    answer.items.push_back({id, JobState::kFailed, {}});
+    answer.items.push_back({id, jobs_[job].state, {}, 0});
   }
   turn.say(from, std::move(answer));
-}
-
-void Dispatcher::hear(Turn& turn, const Address& from, const Status& message) {
-  StatusReply reply;
-  reply.request = message.request;
-  reply.ready = ready_.size();
-  reply.leased = leases_.size();
-  reply.finished_kept = sweep_.size();
-  reply.accepted_total = counters_.accepted;
-  reply.finished_total = counters_.finished;
-  reply.failed_total = counters_.failed;
-  reply.redelivered_total = counters_.redelivered;
-  reply.uptime_ms = static_cast<uint64_t>((turn.at.time - started_at_) / milliseconds(1));
-  for (const auto& [name, worker] : workers_.all()) {
-    if (reply.workers.size() == limits::kItemsPerMessageMax) break;
-    reply.workers.push_back(
-        {name, worker.host, worker.model, worker.credit_max, worker.leased, worker.finished});
-  }
-  const size_t n_jobs_max = std::min<size_t>(message.jobs_max, limits::kItemsPerMessageMax);
-  for (const auto& [sequence, record] : jobs_.in_order()) {
-    if (reply.jobs.size() == n_jobs_max) break;
-    const Lease* lease = leases_.find(sequence);
-    const auto age_ms = static_cast<uint64_t>(std::max<int64_t>(turn.at.wall_ms - record.accepted_ms, 0));
-    reply.jobs.push_back({record.id, record.client, record.state, record.attempt, age_ms,
-                          lease == nullptr ? std::string() : lease->worker});
-  }
-  turn.say(from, std::move(reply));
-}
-
-void Dispatcher::refuse(Turn& turn, const Address& from, uint64_t request, const Message& message) {
-  ++counters_.misplaced;
-  turn.say(from, Refused{request,
-                         {ErrorCode::kInvalid, "expected submit, fetch, cancel or status, found " +
-                                                   std::string(kind_name(message))}});
 }
 
 }  // namespace tandem::broker

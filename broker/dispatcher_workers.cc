@@ -1,4 +1,4 @@
-// What workers say: Hello, Ready, Heartbeat, Goodbye, Result, Partial.
+// What workers say: Hello, Ready, Heartbeat, Goodbye, Returned, Result, Partial.
 
 #include <algorithm>
 #include <unordered_set>
@@ -12,6 +12,15 @@ namespace {
 // Attempts are counted by the broker; a larger number than this was made up.
 constexpr uint32_t kAttemptNumberMax = 1'000'000;
 
+// Doubles from attempt to attempt; between half of it and all of it, by the job's id, so that jobs that
+// failed together do not come back together.
+milliseconds pause_after(const DispatcherConfig& config, const JobRecord& job) {
+  const uint32_t n_failed = std::clamp(job.n_attempts(), 1u, 20u);
+  const milliseconds pause = std::min(config.backoff * (1 << (n_failed - 1)), config.backoff_max);
+  const uint64_t dice = ById::hash(job.id) * (2 * uint64_t{job.attempt} + 1) >> 32;
+  return pause / 2 + milliseconds(static_cast<int64_t>(dice % static_cast<uint64_t>(pause.count() / 2 + 1)));
+}
+
 }  // namespace
 
 void Dispatcher::hear(Turn& turn, const Address& from, const Hello& message) {
@@ -19,10 +28,17 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Hello& message) {
     ++counters_.misplaced;
     return turn.say(from, Refused{0, {ErrorCode::kInvalid, "worker: expected a name, found an empty one"}});
   }
+  // A connection belongs to one worker, the one that spoke last.
+  if (Worker* other = workers_.by_peer(from.peer); other != nullptr && other->name != message.worker) {
+    const std::string name = other->name;
+    for (const Slot job : leases_.of_worker(*other)) {
+      give_back(turn, job, "worker '" + name + "' goes by another name now", milliseconds(0));
+    }
+    workers_.forget(name);
+  }
   const Worker* known = workers_.by_name(message.worker);
   const bool is_new_connection = known == nullptr || known->peer != from.peer;
   Worker& worker = workers_.hello(message, from.peer, turn.at.time);
-  worker.leased = static_cast<uint32_t>(leases_.of_worker(worker.name).size());
   turn.say(from, Welcome{static_cast<uint32_t>(config_.lease.count()),
                          static_cast<uint32_t>(config_.heartbeat.count())});
   hear_held(turn, worker, message.held);
@@ -32,15 +48,17 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Hello& message) {
   // connection a job may still be on its way, so there only time can tell.
   std::unordered_set<JobId> held;
   for (const HeldLease& lease : message.held) held.insert(lease.id);
-  for (const Sequence sequence : leases_.of_worker(worker.name)) {
-    JobRecord& record = jobs_.at(sequence);
-    if (held.contains(record.id)) continue;
-    give_back(turn, record, "worker '" + worker.name + "' came back without it", milliseconds(0));
+  for (const Slot job : leases_.of_worker(worker)) {
+    if (held.contains(jobs_[job].id)) continue;
+    ++counters_.leases_lost;
+    give_back(turn, job, "worker '" + worker.name + "' came back without it", milliseconds(0));
   }
 }
 
 void Dispatcher::hear(Turn&, Worker& worker, const Ready& message) {
   worker.credit_max = message.credit_max;
+  worker.cost_max = message.cost_max;
+  worker.interactive_extra = message.interactive_extra;
 }
 
 void Dispatcher::hear(Turn& turn, Worker& worker, const Heartbeat& message) {
@@ -49,13 +67,24 @@ void Dispatcher::hear(Turn& turn, Worker& worker, const Heartbeat& message) {
 
 void Dispatcher::hear(Turn& turn, Worker& worker, const Goodbye&) {
   const std::string name = worker.name;
-  for (const Sequence sequence : leases_.of_worker(name)) {
-    JobRecord& record = jobs_.at(sequence);
+  for (const Slot job : leases_.of_worker(worker)) {
+    JobRecord& record = jobs_[job];
     record.excused = std::min(record.excused + 1, record.attempt);
-    give_back(turn, record, "worker '" + name + "' left", milliseconds(0));
+    give_back(turn, job, "worker '" + name + "' left", milliseconds(0));
   }
   turn.plan.partings.push_back({name, false});
   workers_.forget(name);
+}
+
+void Dispatcher::hear(Turn& turn, Worker& worker, const Returned& message) {
+  for (const HeldLease& returned : message.held) {
+    const Slot job = jobs_.find(returned.id);
+    if (job == kNoSlot || leases_.holder(job) != &worker || jobs_[job].attempt != returned.attempt) continue;
+    JobRecord& record = jobs_[job];
+    record.excused = std::min(record.excused + 1, record.attempt);
+    ++counters_.returned;
+    give_back(turn, job, "worker '" + worker.name + "' gave it back", milliseconds(0));
+  }
 }
 
 // The worker works on these. Its own leases are renewed; a job that waits for a worker has found one; one
@@ -64,33 +93,37 @@ void Dispatcher::hear_held(Turn& turn, Worker& worker, const std::vector<HeldLea
   Cancel over;
   for (const HeldLease& named : held) {
     if (named.attempt == 0 || named.attempt > kAttemptNumberMax) continue;
-    JobRecord* record = jobs_.find(named.id);
-    if (record == nullptr) {
+    const Slot job = jobs_.find(named.id);
+    if (job == kNoSlot || is_finished(jobs_[job].state)) {
       over.ids.push_back(named.id);
-    } else if (const Lease* lease = leases_.find(record->sequence); lease == nullptr) {
-      // A heartbeat that was overtaken by the news that the attempt failed.
-      if (named.attempt <= record->failed_attempt) continue;
-      ready_.remove(record->client, record->sequence);
-      grant(turn, *record, worker, named.attempt);
-    } else if (lease->worker == worker.name) {
-      leases_.renew(record->sequence, named.attempt, turn.at.time + config_.lease);
+    } else if (const Worker* holder = leases_.holder(job); holder == nullptr) {
+      // A heartbeat that was overtaken by the news that the attempt failed, or that the job was returned.
+      const JobRecord& record = jobs_[job];
+      if (named.attempt <= record.failed_attempt) continue;
+      detach(job);
+      flights_.lead_if_free(job);
+      leases_.grant(job, worker, named.attempt, turn.at.time);
+    } else if (holder == &worker) {
+      leases_.renew(job, named.attempt, turn.at.time);
     }
   }
   if (!over.ids.empty()) turn.say({Door::kWork, worker.peer}, std::move(over));
 }
 
 void Dispatcher::hear(Turn& turn, ResultMessage message) {
-  for (ResultItem& item : message.items) hear_result(turn, message.worker, std::move(item));
+  Worker* worker = workers_.by_name(message.worker);
+  for (ResultItem& item : message.items) hear_result(turn, message.worker, worker, item);
 }
 
-void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, ResultItem item) {
-  JobRecord* record = jobs_.find(item.id);
-  if (record == nullptr) {
+void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker* worker, ResultItem& item) {
+  const Slot job = jobs_.find(item.id);
+  if (job == kNoSlot || is_finished(jobs_[job].state)) {
     ++counters_.late_results;
     return;
   }
-  const Lease* lease = leases_.find(record->sequence);
-  const bool is_holder = lease != nullptr && lease->worker == worker_name && lease->attempt == item.attempt;
+  JobRecord& record = jobs_[job];
+  const Worker* holder = leases_.holder(job);
+  const bool is_holder = holder != nullptr && holder == worker && record.attempt == item.attempt;
   const bool is_error = !item.error.text.empty();
 
   if (is_error && item.retry) {
@@ -99,24 +132,21 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, ResultI
       ++counters_.late_results;
       return;
     }
-    record->failed_attempt = item.attempt;
-    const uint32_t n_failed = std::min(record->attempt - record->excused, 20u);
-    const milliseconds delay =
-        std::min(config_.backoff * (1 << (std::max(n_failed, 1u) - 1)), config_.backoff_max);
-    const std::string reason = "worker '" + worker_name + "': " + item.error.text;
-    return give_back(turn, *record, reason, delay);
+    record.failed_attempt = item.attempt;
+    return give_back(turn, job, "worker '" + worker_name + "': " + item.error.text,
+                     pause_after(config_, record));
   }
 
   // An outcome is welcome from anybody who was lent the job, at any time: the first one wins.
-  if (lease != nullptr) {
-    const Worker* holder = workers_.by_name(lease->worker);
-    if (holder != nullptr && lease->worker != worker_name)
-      turn.say({Door::kWork, holder->peer}, Cancel{0, {item.id}});
-    end_lease(*record);
+  if (is_holder) {
+    counters_.leased_ms.add((turn.at.time - record.leased_at) / milliseconds(1));
+    leases_.end(job);
+  } else if (holder == worker && holder != nullptr) {
+    leases_.end(job);
   } else {
-    ready_.remove(record->client, record->sequence);
+    call_off(turn, job);
   }
-  if (Worker* worker = workers_.by_name(worker_name)) ++worker->finished;
+  if (worker != nullptr) ++worker->finished;
 
   FinishedFact outcome;
   outcome.attempt = item.attempt;
@@ -124,17 +154,24 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, ResultI
   outcome.error = std::move(item.error);
   outcome.worker = worker_name;
   if (!is_error) outcome.payload = std::move(item.payload);
-  finish(turn, *record, std::move(outcome));
+  finish(turn, job, std::move(outcome));
 }
 
 void Dispatcher::hear(Turn& turn, Partial message) {
-  for (PartialItem& item : message.items) {
-    const JobRecord* record = jobs_.find(item.id);
-    const Lease* lease = record == nullptr ? nullptr : leases_.find(record->sequence);
-    if (lease == nullptr || lease->worker != message.worker || lease->attempt != item.attempt) continue;
-    Partial& partial = turn.plan.partials[record->client];
+  const Worker* worker = workers_.by_name(message.worker);
+  const auto add = [&](Slot job, const PartialItem& item) {
+    Partial& partial = turn.plan.partials[clients_[jobs_[job].client].name];
     partial.worker = message.worker;
-    partial.items.push_back(std::move(item));
+    partial.items.push_back({jobs_[job].id, item.attempt, item.payload});
+  };
+  for (const PartialItem& item : message.items) {
+    const Slot job = jobs_.find(item.id);
+    if (job == kNoSlot || leases_.holder(job) == nullptr || leases_.holder(job) != worker ||
+        jobs_[job].attempt != item.attempt) {
+      continue;
+    }
+    add(job, item);
+    flights_.for_twins(job, [&](Slot twin) { add(twin, item); });
   }
 }
 

@@ -1,69 +1,182 @@
-// The unfinished jobs, by id and in order of arrival.
+// All jobs that are known, finished ones too until they are forgotten: found by id, kept in slots.
 
 #pragma once
 
-#include <map>
-#include <string>
-#include <unordered_map>
-#include <utility>
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <memory>
+#include <vector>
 
-#include "broker/facts.h"
-#include "shared/base/assert.h"
+#include "broker/job_record.h"
 
 namespace tandem::broker {
 
-struct JobRecord {
-  Sequence sequence = 0;  // of its accepted fact
-  JobId id;
-  std::string client;
-  uint64_t route = 0;
-  uint32_t cost = 1;
-  uint32_t attempts_max = 0;
-  size_t payload_bytes = 0;
-  int64_t accepted_ms = 0;
+// Slots of records, found by a key that the records have. Open addressing with linear probing, in segments
+// that grow one by one: a table of ten million that grew in one piece would hold up a turn for a third of a
+// second.
+template <typename Traits>
+class SlotIndex {
+ public:
+  using Key = typename Traits::Key;
 
-  JobState state = JobState::kReady;  // or kLeased
-  uint32_t attempt = 0;               // leases so far, which is also the number of the newest one
-  uint32_t excused = 0;               // of those, the ones not counted against attempts_max
-  uint32_t failed_attempt = 0;        // the newest that its worker reported as failed
+  // kNoSlot if no record has this key. `at(slot)` gives the record.
+  template <typename At>
+  Slot find(const Key& key, At&& at) const {
+    const uint64_t hash = Traits::hash(key);
+    const std::vector<Slot>& places = segments_[hash >> kShift].places;
+    if (places.empty()) return kNoSlot;
+    const size_t mask = places.size() - 1;
+    for (size_t i = hash & mask; places[i] != kNoSlot; i = (i + 1) & mask) {
+      if (Traits::key(at(places[i])) == key) return places[i];
+    }
+    return kNoSlot;
+  }
+
+  // No record with this key is in the index.
+  template <typename At>
+  void insert(Slot slot, At&& at) {
+    const uint64_t hash = Traits::hash(Traits::key(at(slot)));
+    Segment& segment = segments_[hash >> kShift];
+    if (10 * (segment.n_used + 1) > 7 * segment.places.size()) grow(segment, at);
+    put(segment, slot, hash);
+    ++segment.n_used;
+  }
+
+  // The slot is in the index, with the key its record has now.
+  template <typename At>
+  void erase(Slot slot, At&& at) {
+    const uint64_t hash = Traits::hash(Traits::key(at(slot)));
+    Segment& segment = segments_[hash >> kShift];
+    std::vector<Slot>& places = segment.places;
+    const size_t mask = places.size() - 1;
+    size_t hole = hash & mask;
+    while (places[hole] != slot) hole = (hole + 1) & mask;
+    // What stands behind the hole and may stand in it moves up, so that no search ends too early.
+    for (size_t i = (hole + 1) & mask; places[i] != kNoSlot; i = (i + 1) & mask) {
+      const size_t home = Traits::hash(Traits::key(at(places[i]))) & mask;
+      if (((i - home) & mask) >= ((i - hole) & mask)) {
+        places[hole] = places[i];
+        hole = i;
+      }
+    }
+    places[hole] = kNoSlot;
+    --segment.n_used;
+  }
+
+ private:
+  static constexpr int kShift = 56;  // 256 segments
+  struct Segment {
+    std::vector<Slot> places;
+    size_t n_used = 0;
+  };
+
+  static void put(Segment& segment, Slot slot, uint64_t hash) {
+    const size_t mask = segment.places.size() - 1;
+    size_t i = hash & mask;
+    while (segment.places[i] != kNoSlot) i = (i + 1) & mask;
+    segment.places[i] = slot;
+  }
+  template <typename At>
+  static void grow(Segment& segment, At&& at) {
+    std::vector<Slot> old(std::max<size_t>(2 * segment.places.size(), 16), kNoSlot);
+    old.swap(segment.places);
+    for (const Slot slot : old) {
+      if (slot != kNoSlot) put(segment, slot, Traits::hash(Traits::key(at(slot))));
+    }
+  }
+
+  std::array<Segment, 256> segments_;
+};
+
+struct ById {
+  using Key = JobId;
+  static const JobId& key(const JobRecord& record) { return record.id; }
+  static uint64_t hash(const JobId& id);
+};
+struct ByPayload {
+  using Key = Hash128;
+  static const Hash128& key(const JobRecord& record) { return record.payload_hash; }
+  static uint64_t hash(const Hash128& hash);
 };
 
 // Records stay where they are until erased. One thread.
 class JobTable {
  public:
-  // `record.id` and `record.sequence` are new, and the sequence is the largest so far.
-  JobRecord& add(JobRecord record) {
-    const Sequence sequence = record.sequence;
-    const bool is_new = sequence_of_.emplace(record.id, sequence).second;
-    TANDEM_ASSERT(is_new, "a job is accepted once");
-    return by_sequence_.emplace_hint(by_sequence_.end(), sequence, std::move(record))->second;
+  JobRecord& operator[](Slot slot) { return chunks_[slot / kChunk][slot % kChunk]; }
+  const JobRecord& operator[](Slot slot) const { return chunks_[slot / kChunk][slot % kChunk]; }
+
+  // `record.id` is new, and its sequence the largest so far.
+  Slot add(const JobRecord& record);
+  void erase(Slot slot);  // its outcome is forgotten
+  Slot find(const JobId& id) const {
+    return ids_.find(id, [this](Slot slot) -> const JobRecord& { return (*this)[slot]; });
   }
 
-  JobRecord* find(const JobId& id) {
-    const auto found = sequence_of_.find(id);
-    return found == sequence_of_.end() ? nullptr : &at(found->second);
+  // A slot together with what tells whether it still is the same job's.
+  struct Ticket {
+    Slot slot = kNoSlot;
+    uint32_t low_sequence = 0;
+    bool operator==(const Ticket&) const = default;
+  };
+  Ticket ticket(Slot slot) const { return {slot, static_cast<uint32_t>((*this)[slot].sequence)}; }
+  bool is_same(Ticket ticket) const {
+    return static_cast<uint32_t>((*this)[ticket.slot].sequence) == ticket.low_sequence;
   }
 
-  JobRecord& at(Sequence sequence) {
-    const auto found = by_sequence_.find(sequence);
-    TANDEM_ASSERT(found != by_sequence_.end(), "leases and the ready queue hold unfinished jobs only");
-    return found->second;
-  }
+  size_t size() const { return n_jobs_; }
 
-  void erase(const JobRecord& record) {
-    const Sequence sequence = record.sequence;
-    sequence_of_.erase(record.id);
-    by_sequence_.erase(sequence);
-  }
-
-  size_t size() const { return by_sequence_.size(); }
-
-  // Oldest first.
-  const std::map<Sequence, JobRecord>& in_order() const { return by_sequence_; }
+  // Jobs without an outcome in order of arrival, from the first whose sequence is above `after`, until
+  // `visit` says false.
+  template <typename Visit>
+  void for_unfinished(Sequence after, Visit&& visit) const;
+  // A finished job is unfinished again, in its old place.
+  void arrive_again(Slot slot);
+  // To be called now and then: drops what finished from the order of arrival.
+  void tidy();
 
  private:
-  std::map<Sequence, JobRecord> by_sequence_;
-  std::unordered_map<JobId, Sequence> sequence_of_;
+  static constexpr size_t kChunk = 1u << 14;
+  struct Arrival {  // packed by hand: a Sequence beside a Slot would take 16 bytes
+    uint32_t high = 0, low = 0;
+    Slot slot = kNoSlot;
+    Sequence sequence() const { return static_cast<Sequence>(high) << 32 | low; }
+  };
+  bool is_unfinished(const Arrival& arrival) const {
+    const JobRecord& record = (*this)[arrival.slot];
+    return record.sequence == arrival.sequence() && !is_finished(record.state);
+  }
+
+  std::vector<std::unique_ptr<JobRecord[]>> chunks_;
+  std::vector<Slot> free_;
+  size_t n_slots_ = 0, n_jobs_ = 0;
+  SlotIndex<ById> ids_;
+  std::deque<Arrival> arrivals_;  // finished jobs stay in it until tidied up
+  size_t n_arrivals_seen_ = 0;    // when it was last tidied up
+};
+
+template <typename Visit>
+void JobTable::for_unfinished(Sequence after, Visit&& visit) const {
+  auto arrival =
+      std::upper_bound(arrivals_.begin(), arrivals_.end(), after,
+                       [](Sequence sequence, const Arrival& a) { return sequence < a.sequence(); });
+  for (; arrival != arrivals_.end(); ++arrival) {
+    if (is_unfinished(*arrival) && !visit(arrival->slot)) return;
+  }
+}
+
+// A list of jobs through their own `previous` and `next`. A job is in one list at a time.
+class SlotList {
+ public:
+  bool empty() const { return first_ == kNoSlot; }
+  size_t size() const { return size_; }
+  Slot first() const { return first_; }
+  void push_back(JobTable& jobs, Slot slot);
+  void remove(JobTable& jobs, Slot slot);
+
+ private:
+  Slot first_ = kNoSlot, last_ = kNoSlot;
+  size_t size_ = 0;
 };
 
 }  // namespace tandem::broker

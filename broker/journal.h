@@ -16,6 +16,7 @@ namespace tandem::broker {
 struct ReplayVisitor {
   std::function<Result<void>(AcceptedFact fact, size_t payload_bytes)> accepted;
   std::function<Result<void>(FinishedFact fact)> finished;
+  std::function<void(Sequence finished)> acknowledged;  // after all facts
 };
 
 struct JournalUsage {
@@ -25,7 +26,7 @@ struct JournalUsage {
 
 // The parts of a fact that are not kept in memory.
 struct FactBody {
-  std::string payload;
+  Bytes payload;
   Error error;  // of the finished fact of a failed job
 };
 
@@ -35,8 +36,8 @@ class Journal {
 
   // Writes all of the batch or nothing, in one transaction, and returns when it is on disk. Sequences are
   // larger than all that were ever committed and strictly increasing over accepted and finished together;
-  // forgotten ones are those of earlier batches. An error (kFull, kIo) leaves the journal as it was; the
-  // caller ends, and comes back by replay.
+  // forgotten ones are those of earlier batches, acknowledged ones are not forgotten. An error (kFull, kIo)
+  // leaves the journal as it was; the caller ends, and comes back by replay.
   virtual Result<void> commit(const FactBatch& batch) = 0;
 
   // All facts in the order of their sequences. kCorrupt names the fact that is not what it claims to be.
@@ -46,6 +47,9 @@ class Journal {
   virtual Result<FactBody> read(Sequence sequence) = 0;
 
   virtual Result<JournalUsage> usage() = 0;
+
+  // The key of payload_hash: drawn at random when the journal was made, and never told to anybody.
+  virtual uint64_t hash_seed() const = 0;
 };
 
 }  // namespace tandem::broker

@@ -6,55 +6,66 @@
 
 namespace tandem::broker {
 
-void Leases::grant(Sequence job, const std::string& worker, uint32_t attempt, TimePoint deadline) {
-  const bool is_new = leases_.try_emplace(job, Lease{worker, attempt, deadline}).second;
-  TANDEM_ASSERT(is_new, "a job is lent to one worker at a time");
-  by_deadline_.emplace(deadline, job);
+void Leases::grant(Slot slot, Worker& worker, uint32_t attempt, TimePoint now) {
+  JobRecord& job = (*jobs_)[slot];
+  TANDEM_ASSERT(job.state == JobState::kReady && job.waits == Waits::kNothing,
+                "a job is lent to one worker at a time");
+  job.state = JobState::kLeased;
+  job.attempt = std::max(job.attempt, attempt);
+  job.holder = worker.number;
+  job.leased_at = now;
+  job.until = now + time_;
+  worker.leases.push_back(*jobs_, slot);
+  workers_->count_lease(worker, job.cost);
+  if (n_leases_++ == 0) earliest_ = job.until;
 }
 
-void Leases::renew(Sequence job, uint32_t attempt, TimePoint deadline) {
-  const auto found = leases_.find(job);
-  TANDEM_ASSERT(found != leases_.end(), "only a lease that exists can be renewed");
-  auto node = by_deadline_.extract({found->second.deadline, job});
-  node.value().first = deadline;
-  by_deadline_.insert(std::move(node));
-  found->second.attempt = attempt;
-  found->second.deadline = deadline;
+void Leases::renew(Slot slot, uint32_t attempt, TimePoint now) {
+  JobRecord& job = (*jobs_)[slot];
+  TANDEM_ASSERT(job.state == JobState::kLeased, "only a lease that exists can be renewed");
+  Worker& worker = (*workers_)[job.holder];
+  worker.leases.remove(*jobs_, slot);
+  worker.leases.push_back(*jobs_, slot);
+  job.attempt = std::max(job.attempt, attempt);
+  job.until = now + time_;
 }
 
-void Leases::end(Sequence job) {
-  const auto found = leases_.find(job);
-  TANDEM_ASSERT(found != leases_.end(), "only a lease that exists can end");
-  by_deadline_.erase({found->second.deadline, job});
-  leases_.erase(found);
+void Leases::end(Slot slot) {
+  JobRecord& job = (*jobs_)[slot];
+  TANDEM_ASSERT(job.state == JobState::kLeased, "only a lease that exists can end");
+  Worker& worker = (*workers_)[job.holder];
+  worker.leases.remove(*jobs_, slot);
+  workers_->count_end(worker, job.cost);
+  job.state = JobState::kReady;
+  --n_leases_;
 }
 
-const Lease* Leases::find(Sequence job) const {
-  const auto found = leases_.find(job);
-  return found == leases_.end() ? nullptr : &found->second;
+Worker* Leases::holder(Slot slot) {
+  const JobRecord& job = (*jobs_)[slot];
+  return job.state == JobState::kLeased ? &(*workers_)[job.holder] : nullptr;
 }
 
-std::vector<Sequence> Leases::of_worker(const std::string& worker) const {
-  std::vector<Sequence> jobs;
-  for (const auto& [job, lease] : leases_) {
-    if (lease.worker == worker) jobs.push_back(job);
+std::vector<Slot> Leases::expired(TimePoint now) {
+  std::vector<Slot> jobs;
+  if (n_leases_ == 0 || now < earliest_) return jobs;
+  earliest_ = now + time_;
+  for (const auto& [name, number] : workers_->all()) {
+    for (Slot slot = (*workers_)[number].leases.first(); slot != kNoSlot; slot = (*jobs_)[slot].next) {
+      const TimePoint ends = (*jobs_)[slot].until;
+      if (ends > now) {
+        earliest_ = std::min(earliest_, ends);
+        break;
+      }
+      jobs.push_back(slot);
+    }
   }
-  std::sort(jobs.begin(), jobs.end());
   return jobs;
 }
 
-std::vector<Sequence> Leases::expired(TimePoint now) const {
-  std::vector<Sequence> jobs;
-  for (const auto& [deadline, job] : by_deadline_) {
-    if (deadline > now) break;
-    jobs.push_back(job);
-  }
+std::vector<Slot> Leases::of_worker(const Worker& worker) const {
+  std::vector<Slot> jobs;
+  for (Slot slot = worker.leases.first(); slot != kNoSlot; slot = (*jobs_)[slot].next) jobs.push_back(slot);
   return jobs;
-}
-
-std::optional<TimePoint> Leases::next_deadline() const {
-  if (by_deadline_.empty()) return std::nullopt;
-  return by_deadline_.begin()->first;
 }
 
 }  // namespace tandem::broker

@@ -1,5 +1,6 @@
 #include "broker/lmdb_journal.h"
 
+#include <random>
 #include <string>
 #include <utility>
 #include <variant>
@@ -10,42 +11,59 @@ namespace tandem::broker {
 namespace {
 
 constexpr std::string_view kVersionKey = "format_version";
+constexpr std::string_view kSeedKey = "hash_seed";
 
-std::string version_bytes() {
-  std::string bytes(4, '\0');
-  for (size_t i = 0; i < 4; ++i) bytes[i] = static_cast<char>(kFormatVersion >> (8 * i));
+// Little-endian, on every machine.
+template <typename T>
+std::string bytes_of(T number) {
+  std::string bytes(sizeof(T), '\0');
+  for (size_t i = 0; i < sizeof(T); ++i) bytes[i] = static_cast<char>(number >> (8 * i));
   return bytes;
 }
 
-std::string describe_version(std::string_view bytes) {
-  if (bytes.size() != 4) return std::to_string(bytes.size()) + " bytes";
-  uint32_t version = 0;
-  for (size_t i = 0; i < 4; ++i) version |= static_cast<uint32_t>(static_cast<uint8_t>(bytes[i])) << (8 * i);
-  return std::to_string(version);
+template <typename T>
+std::optional<T> number_of(std::string_view bytes) {
+  if (bytes.size() != sizeof(T)) return std::nullopt;
+  T number = 0;
+  for (size_t i = 0; i < sizeof(T); ++i) number |= static_cast<T>(static_cast<uint8_t>(bytes[i])) << (8 * i);
+  return number;
 }
 
-// A new journal gets the version; an old one must have it.
-Result<void> check_version(Environment& environment, const Table& facts) {
+// A new journal gets version and seed; an old one must have them. The seed.
+Result<uint64_t> check_meta(Environment& environment, const Table& facts) {
   TANDEM_ASSIGN(Table meta, environment.table("meta"));
   TANDEM_ASSIGN(WriteTransaction transaction, environment.write());
   TANDEM_ASSIGN(const auto found, meta.get(transaction, kVersionKey));
   if (found) {
-    if (*found == version_bytes()) return {};
-    return fail(ErrorCode::kUnsupported, "expected a journal of format version " +
-                                             std::to_string(kFormatVersion) + ", found " +
-                                             describe_version(*found) + "; run the broker that wrote it");
+    const auto version = number_of<uint32_t>(*found);
+    if (version != kFormatVersion) {
+      return fail(ErrorCode::kUnsupported,
+                  "expected a journal of format version " + std::to_string(kFormatVersion) + ", found " +
+                      (version ? std::to_string(*version) : std::to_string(found->size()) + " bytes") +
+                      "; run the broker that wrote it");
+    }
+    TANDEM_ASSIGN(const auto seed, meta.get(transaction, kSeedKey));
+    if (const auto number = seed ? number_of<uint64_t>(*seed) : std::nullopt) return *number;
+    return fail(ErrorCode::kCorrupt, "expected a hash_seed of 8 bytes, found none");
   }
   TANDEM_ASSIGN(const uint64_t n_facts, facts.count(transaction));
   if (n_facts > 0)
     return fail(ErrorCode::kCorrupt, "expected a journal, found facts without a format version");
-  TANDEM_TRY(meta.put(transaction, kVersionKey, version_bytes()));
-  return transaction.commit();
+  std::random_device random;
+  const uint64_t seed = uint64_t{random()} << 32 | random();
+  TANDEM_TRY(meta.put(transaction, kVersionKey, bytes_of(kFormatVersion)));
+  TANDEM_TRY(meta.put(transaction, kSeedKey, bytes_of(seed)));
+  TANDEM_TRY(transaction.commit());
+  return seed;
 }
 
 }  // namespace
 
-LmdbJournal::LmdbJournal(Environment environment, Table facts)
-    : environment_(std::move(environment)), facts_(std::move(facts)) {}
+LmdbJournal::LmdbJournal(Environment environment, Table facts, Table acknowledged, uint64_t hash_seed)
+    : environment_(std::move(environment)),
+      facts_(std::move(facts)),
+      acknowledged_(std::move(acknowledged)),
+      hash_seed_(hash_seed) {}
 
 Result<std::unique_ptr<LmdbJournal>> LmdbJournal::open(const LmdbJournalOptions& options) {
   EnvironmentOptions store;
@@ -57,10 +75,12 @@ Result<std::unique_ptr<LmdbJournal>> LmdbJournal::open(const LmdbJournalOptions&
   const std::string place = "journal " + options.folder.string();
   auto facts = environment->table("facts");
   if (!facts) return fail_in(place, std::move(facts).error());
-  if (auto checked = check_version(*environment, *facts); !checked) {
-    return fail_in(place, std::move(checked).error());
-  }
-  return std::unique_ptr<LmdbJournal>(new LmdbJournal(std::move(*environment), std::move(*facts)));
+  auto acknowledged = environment->table("acknowledged");
+  if (!acknowledged) return fail_in(place, std::move(acknowledged).error());
+  const auto seed = check_meta(*environment, *facts);
+  if (!seed) return fail_in(place, seed.error());
+  return std::unique_ptr<LmdbJournal>(
+      new LmdbJournal(std::move(*environment), std::move(*facts), std::move(*acknowledged), *seed));
 }
 
 Result<void> LmdbJournal::commit(const FactBatch& batch) {
@@ -71,8 +91,12 @@ Result<void> LmdbJournal::commit(const FactBatch& batch) {
     TANDEM_ASSIGN(WriteTransaction transaction, environment_.write());
     for (const Sequence sequence : batch.forgotten) {
       TANDEM_TRY(facts_.erase(transaction, number_key(sequence)));
+      TANDEM_TRY(acknowledged_.erase(transaction, number_key(sequence)));
     }
     TANDEM_TRY(append(transaction, batch));
+    for (const Sequence sequence : batch.acknowledged) {
+      TANDEM_TRY(acknowledged_.put(transaction, number_key(sequence), {}));
+    }
     return transaction.commit();
   }();
   if (!committed) return fail_in("journal commit", committed.error());
@@ -83,12 +107,17 @@ Result<void> LmdbJournal::commit(const FactBatch& batch) {
 Result<void> LmdbJournal::append(WriteTransaction& transaction, const FactBatch& batch) {
   auto accepted = batch.accepted.begin();
   auto finished = batch.finished.begin();
+  if (accepted == batch.accepted.end() && finished == batch.finished.end()) return {};
+  TANDEM_ASSIGN(Appender appender, Appender::open(transaction, facts_));
+  const auto add = [&](const auto& fact) -> Result<void> {
+    TANDEM_ASSIGN(char* const out, appender.append(number_key(fact.sequence), encoded_bytes(fact)));
+    encode(fact, hash_seed_, out);
+    return {};
+  };
   while (accepted != batch.accepted.end() || finished != batch.finished.end()) {
     const bool is_accepted = finished == batch.finished.end() ||
                              (accepted != batch.accepted.end() && accepted->sequence < finished->sequence);
-    const Sequence sequence = is_accepted ? accepted->sequence : finished->sequence;
-    const std::string value = is_accepted ? encode(*accepted++) : encode(*finished++);
-    TANDEM_TRY(facts_.put_append(transaction, number_key(sequence), value));
+    TANDEM_TRY(is_accepted ? add(*accepted++) : add(*finished++));
   }
   return {};
 }
@@ -102,7 +131,7 @@ Result<void> LmdbJournal::replay(const ReplayVisitor& visitor) {
       const auto sequence = number_from_key(key);
       if (!sequence)
         return fail(ErrorCode::kCorrupt, "expected a key of 8 bytes, found " + std::to_string(key.size()));
-      TANDEM_ASSIGN(DecodedHead head, decode_head(*sequence, value));
+      TANDEM_ASSIGN(DecodedHead head, decode_head(*sequence, value, hash_seed_));
       if (auto* accepted = std::get_if<AcceptedFact>(&head.fact)) {
         return visitor.accepted(std::move(*accepted), head.payload_bytes);
       }
@@ -112,7 +141,10 @@ Result<void> LmdbJournal::replay(const ReplayVisitor& visitor) {
   };
   TANDEM_TRY(facts_.for_each(transaction, {}, visit));
   if (!outcome) return fail_in("journal " + environment_.folder().string(), outcome.error());
-  return {};
+  return acknowledged_.for_each(transaction, {}, [&](std::string_view key, std::string_view) {
+    if (const auto sequence = number_from_key(key)) visitor.acknowledged(*sequence);
+    return true;
+  });
 }
 
 Result<FactBody> LmdbJournal::read(Sequence sequence) {
@@ -122,9 +154,9 @@ Result<FactBody> LmdbJournal::read(Sequence sequence) {
   }
   TANDEM_ASSIGN(const auto found, facts_.get(*reading_, number_key(sequence)));
   if (!found) return fail(ErrorCode::kNotFound, "journal: no fact " + std::to_string(sequence));
-  TANDEM_ASSIGN(DecodedHead head, decode_head(sequence, *found));
-  TANDEM_ASSIGN(const std::string_view payload, decode_payload(sequence, *found));
-  FactBody body{std::string(payload), {}};
+  TANDEM_ASSIGN(DecodedHead head, decode_head(sequence, *found, hash_seed_));
+  TANDEM_ASSIGN(const std::string_view payload, decode_payload(sequence, *found, hash_seed_));
+  FactBody body{Bytes(payload), {}};
   if (auto* finished = std::get_if<FinishedFact>(&head.fact)) body.error = std::move(finished->error);
   return body;
 }

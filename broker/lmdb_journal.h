@@ -1,7 +1,9 @@
 // The journal in an LMDB folder of its own.
 //
-//   table "facts"  key: the fact's sequence, 8 bytes big-endian; value: the fact (fact_codec.h)
-//   table "meta"   "format_version": u32 little-endian, kFormatVersion
+//   table "facts"         key: the fact's sequence, 8 bytes big-endian; value: the fact (fact_codec.h)
+//   table "acknowledged"  key: the sequence of a finished fact whose outcome has arrived; value: nothing
+//   table "meta"          "format_version": u32 little-endian, kFormatVersion
+//                         "hash_seed": u64 little-endian, drawn at random when the journal was made
 //
 // Keys only ever grow, so every put is an append: full pages, no search (12 times the puts a second that
 // random keys reach). The index from job id to sequence is kept in memory and rebuilt by replay.
@@ -34,13 +36,16 @@ class LmdbJournal final : public Journal {
   Result<void> replay(const ReplayVisitor& visitor) override;
   Result<FactBody> read(Sequence sequence) override;
   Result<JournalUsage> usage() override;
+  uint64_t hash_seed() const override { return hash_seed_; }
 
  private:
-  LmdbJournal(Environment environment, Table facts);
+  LmdbJournal(Environment environment, Table facts, Table acknowledged, uint64_t hash_seed);
   Result<void> append(WriteTransaction& transaction, const FactBatch& batch);
 
   Environment environment_;
   Table facts_;
+  Table acknowledged_;
+  uint64_t hash_seed_;
   // Kept from the first read after a commit to the next commit, since beginning one costs more than a read.
   // It pins no pages that anybody waits for: nothing is freed but by a commit.
   std::optional<ReadTransaction> reading_;

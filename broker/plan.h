@@ -6,7 +6,6 @@
 #include <limits>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "broker/facts.h"
@@ -37,10 +36,14 @@ struct TurnStart {
   int64_t wall_ms = 0;
   // Bytes of new jobs that the journal has room for below its watermark.
   uint64_t submit_room_bytes = std::numeric_limits<uint64_t>::max();
+  // For Status.
+  uint64_t journal_bytes = 0;
+  uint64_t journal_bytes_max = 0;
 };
 
 // A message to one peer. Where its items carry payloads that are on disk (Job, Fetched), `bodies` names for
-// each item the fact whose body goes into it, 0 for none; otherwise it is empty.
+// each item the fact whose body goes into it, 0 for none; for Inspected those of the request and the outcome.
+// Otherwise it is empty.
 struct Speech {
   Address to;
   Message message;
@@ -53,6 +56,13 @@ struct Parting {
   bool is_silent = false;  // nothing was heard of it; otherwise it said Goodbye
 };
 
+// Outcomes to publish under a client's topic, as places in facts.finished.
+struct OutcomeGroup {
+  std::string client;
+  std::string worker;  // that sent them; empty: the broker, or several
+  std::vector<size_t> places;
+};
+
 // What one turn decided: first `facts` is committed, then the rest is said.
 struct Plan {
   FactBatch facts;
@@ -60,8 +70,7 @@ struct Plan {
   std::vector<Speech> speeches;
   // Pieces of answers to pass on to the client under whose topic they go.
   std::map<std::string, Partial> partials;
-  // Outcomes to publish, as places in facts.finished, under (client, worker that sent them).
-  std::map<std::pair<std::string, std::string>, std::vector<size_t>> outcomes;
+  std::vector<OutcomeGroup> outcomes;
 
   std::vector<Parting> partings;
 

@@ -9,6 +9,9 @@
 namespace tandem::broker {
 namespace {
 
+// Messages that wait for one client, at most.
+constexpr int kPublishedMax = 10'000;
+
 size_t bytes_of(const Message& message) {
   constexpr size_t kItemBytes = 64;
   return std::visit(
@@ -56,7 +59,10 @@ Result<Ports> Ports::open(NetContext& context, const PortsConfig& config) {
   if (!work) return fail_in("work socket", std::move(work).error());
   auto results_in = PullSocket::bind(context, config.results_in);
   if (!results_in) return fail_in("results_in socket", std::move(results_in).error());
-  auto results_out = PublisherSocket::bind(context, config.results_out);
+  // A client that misses a result fetches it; a burst should not make it do so.
+  SocketOptions publishing;
+  publishing.queue_max = kPublishedMax;
+  auto results_out = PublisherSocket::bind(context, config.results_out, publishing);
   if (!results_out) return fail_in("results_out socket", std::move(results_out).error());
   return Ports(config, std::move(*submit), std::move(*work), std::move(*results_in), std::move(*results_out));
 }

@@ -1,79 +1,147 @@
 #include "broker/ready_queue.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "shared/base/assert.h"
 
 namespace tandem::broker {
 
-void ReadyQueue::push(const std::string& client, Sequence job, uint32_t cost) {
-  auto [found, is_new] = clients_.try_emplace(client);
+size_t ReadyQueue::level_of(const JobRecord& job) {
+  const size_t n_priorities = kPriorityMax + 1;
+  return (job.urgency == Urgency::kInteractive ? 0 : n_priorities) + (kPriorityMax - job.priority);
+}
+
+// A job that left and came back has two entries; the one that is found first counts.
+bool ReadyQueue::is_here(JobTable::Ticket job) const {
+  return jobs_->is_same(job) && (*jobs_)[job.slot].waits == Waits::kTurn;
+}
+
+void ReadyQueue::push(Slot slot) {
+  JobRecord& job = (*jobs_)[slot];
+  TANDEM_ASSERT(job.waits == Waits::kNothing, "a job is in the ready queue once");
+  job.waits = Waits::kTurn;
+
+  const size_t at = level_of(job);
+  Level& level = levels_[at];
+  levels_used_ |= 1u << at;
+  auto [found, is_new] = level.lines.try_emplace(job.client);
+  Line& line = found->second;
   if (is_new) {
-    found->second.clock = clock_;
-    turns_.emplace(clock_, client);
+    line.clock = level.clock;
+    level.turns.emplace(line.clock, job.client);
   }
-  const bool added = found->second.jobs.emplace(job, std::max(cost, 1u)).second;
-  TANDEM_ASSERT(added, "a job is in the ready queue once");
-  ++n_ready_;
-}
-
-void ReadyQueue::push_delayed(const std::string& client, Sequence job, uint32_t cost, TimePoint not_before) {
-  const bool added = delayed_until_.emplace(job, not_before).second;
-  TANDEM_ASSERT(added, "a job is in the ready queue once");
-  delayed_.emplace(std::pair(not_before, job), Delayed{client, cost});
-}
-
-void ReadyQueue::release(TimePoint now) {
-  while (!delayed_.empty() && delayed_.begin()->first.first <= now) {
-    const auto node = delayed_.extract(delayed_.begin());
-    delayed_until_.erase(node.key().second);
-    push(node.mapped().client, node.key().second, node.mapped().cost);
+  if (job.expires_ms != 0) {
+    line.dated.emplace(job.expires_ms, job.sequence, slot);
+  } else if (job.sequence > line.arrived_last) {
+    line.arrived.push_back(jobs_->ticket(slot));
+    line.arrived_last = job.sequence;
+  } else {
+    line.returned.emplace(job.sequence, slot);
   }
+  ++line.n_jobs;
+  ++n_jobs_;
 }
 
-std::optional<Sequence> ReadyQueue::pop() {
-  if (turns_.empty()) return std::nullopt;
-  auto turn = turns_.extract(turns_.begin());
-  const auto found = clients_.find(turn.value().second);
-  Client& client = found->second;
+// The line has a job.
+Slot ReadyQueue::first_of(Line& line) {
+  if (!line.dated.empty()) return std::get<2>(*line.dated.begin());
+  while (!line.arrived.empty() && !is_here(line.arrived.front())) line.arrived.pop_front();
+  if (line.returned.empty()) return line.arrived.front().slot;
+  const auto [sequence, slot] = *line.returned.begin();
+  if (line.arrived.empty() || sequence <= (*jobs_)[line.arrived.front().slot].sequence) return slot;
+  return line.arrived.front().slot;
+}
 
-  const auto [job, cost] = *client.jobs.begin();
-  client.jobs.erase(client.jobs.begin());
-  --n_ready_;
-  clock_ = client.clock;
+Slot ReadyQueue::peek() {
+  if (levels_used_ == 0) return kNoSlot;
+  Level& level = levels_[static_cast<size_t>(std::countr_zero(levels_used_))];
+  return first_of(level.lines.at(level.turns.begin()->second));
+}
 
-  if (client.jobs.empty()) {
-    // It is gone from here, yet must not come back ahead of its share: whoever is pushed next starts at
-    // clock_, which is what this one had before it was served. One job's cost is all it can gain.
-    clients_.erase(found);
-    return job;
+void ReadyQueue::pop() {
+  Level& level = levels_[static_cast<size_t>(std::countr_zero(levels_used_))];
+  const auto [clock, client] = *level.turns.begin();
+  Line& line = level.lines.at(client);
+  const Slot slot = first_of(line);
+  const uint64_t cost = std::max<uint64_t>((*jobs_)[slot].cost, 1);
+  level.clock = clock;
+  if (line.n_jobs > 1) {
+    auto turn = level.turns.extract(level.turns.begin());
+    line.clock += cost;
+    turn.value().first = line.clock;
+    level.turns.insert(std::move(turn));
   }
-  client.clock += cost;
-  turn.value().first = client.clock;
-  turns_.insert(std::move(turn));
-  return job;
+  // The last job takes its client with it. It must not come back ahead of its share: whoever is pushed next
+  // starts at the level's clock, which is what this one had before it was served.
+  take(level, line, slot);
 }
 
-bool ReadyQueue::remove(const std::string& client, Sequence job) {
-  const auto found = clients_.find(client);
-  if (found != clients_.end() && found->second.jobs.erase(job) == 1) {
-    --n_ready_;
-    if (found->second.jobs.empty()) {
-      turns_.erase({found->second.clock, client});
-      clients_.erase(found);
+void ReadyQueue::remove(Slot slot) {
+  Level& level = levels_[level_of((*jobs_)[slot])];
+  take(level, level.lines.at((*jobs_)[slot].client), slot);
+}
+
+void ReadyQueue::take(Level& level, Line& line, Slot slot) {
+  JobRecord& job = (*jobs_)[slot];
+  TANDEM_ASSERT(job.waits == Waits::kTurn, "only what is in the queue can be taken out");
+  job.waits = Waits::kNothing;
+  if (job.expires_ms != 0) {
+    line.dated.erase({job.expires_ms, job.sequence, slot});
+  } else if (!line.arrived.empty() && line.arrived.front().slot == slot) {
+    line.arrived.pop_front();
+    line.returned.erase(job.sequence);
+  } else if (!line.returned.empty()) {
+    line.returned.erase(job.sequence);
+  }
+  --n_jobs_;
+  if (--line.n_jobs > 0) return;
+  level.turns.erase({line.clock, job.client});
+  level.lines.erase(job.client);
+  if (level.lines.empty()) levels_used_ &= ~(1u << level_of(job));
+}
+
+void ReadyQueue::put_in_front(ReadyQueue&& other) {
+  for (size_t at = 0; at < kLevels; ++at) {
+    Level& level = levels_[at];
+    Level& older = other.levels_[at];
+    if (older.lines.empty()) continue;
+    levels_used_ |= 1u << at;
+    for (auto& [client, from] : older.lines) {
+      auto [found, is_new] = level.lines.try_emplace(client);
+      Line& line = found->second;
+      if (is_new) {
+        line.clock = level.clock;
+        level.turns.emplace(line.clock, client);
+      }
+      from.arrived.insert(from.arrived.end(), line.arrived.begin(), line.arrived.end());
+      line.arrived = std::move(from.arrived);
+      line.arrived_last = std::max(line.arrived_last, from.arrived_last);
+      line.returned.merge(from.returned);
+      line.dated.merge(from.dated);
+      line.n_jobs += from.n_jobs;
     }
-    return true;
   }
-  const auto delayed = delayed_until_.find(job);
-  if (delayed == delayed_until_.end()) return false;
-  delayed_.erase({delayed->second, job});
-  delayed_until_.erase(delayed);
-  return true;
+  n_jobs_ += other.n_jobs_;
+  other = ReadyQueue(*jobs_);
 }
 
-std::optional<TimePoint> ReadyQueue::next_release() const {
-  if (delayed_.empty()) return std::nullopt;
-  return delayed_.begin()->first.first;
+Slot ReadyQueue::oldest() const {
+  Slot oldest = kNoSlot;
+  const auto consider = [&](Slot slot) {
+    if (oldest == kNoSlot || (*jobs_)[slot].sequence < (*jobs_)[oldest].sequence) oldest = slot;
+  };
+  for (const Level& level : levels_) {
+    for (const auto& [client, line] : level.lines) {
+      const auto arrived = std::find_if(line.arrived.begin(), line.arrived.end(),
+                                        [this](JobTable::Ticket job) { return is_here(job); });
+      if (arrived != line.arrived.end()) consider(arrived->slot);
+      if (!line.returned.empty()) consider(line.returned.begin()->second);
+      if (!line.dated.empty()) consider(std::get<2>(*line.dated.begin()));
+    }
+  }
+  return oldest;
 }
 
 }  // namespace tandem::broker

@@ -1,63 +1,77 @@
-// Which ready job goes out next: fair between clients, and in order of arrival within one.
+// Which ready job goes out next: interactive before bulk, then by priority, then fair between clients, and
+// within one client the earliest deadline first, then the first to arrive.
 
 #pragma once
 
+#include <array>
+#include <deque>
 #include <map>
-#include <optional>
 #include <set>
-#include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
-#include "broker/facts.h"
-#include "shared/base/clock.h"
+#include "broker/job_table.h"
 
 namespace tandem::broker {
 
-// Fairness is counted in cost: every client has a clock that advances by the cost of what it was given, and
-// the client whose clock is furthest behind is next (start-time fair queueing). With equal costs this is
-// round robin. A client that had nothing waiting starts at the clock of the one served last, so that
-// idleness earns nothing.
+// Fairness is counted in cost, among the jobs of one urgency and priority: every client has a clock that
+// advances by the cost of what it was given, and the client whose clock is furthest behind is next
+// (start-time fair queueing, Goyal, Vin and Cheng 1996). With equal costs this is round robin. A client that
+// had nothing waiting starts at the clock of the one served last, so that idleness earns nothing.
 //
-// A job keeps its sequence for life, so one that comes back from a dead worker stands where it stood.
-// Nothing here depends on the order of calls beyond that; ties go to the client whose name sorts first.
+// A job keeps its sequence for life, so one that comes back from a dead worker stands where it stood. The
+// queue keeps `waits` of its jobs: kTurn while they are in it, and kNothing when they come out. One thread.
 class ReadyQueue {
  public:
-  // The job must not be in the queue.
-  void push(const std::string& client, Sequence job, uint32_t cost);
+  // The table outlives the queue.
+  explicit ReadyQueue(JobTable& jobs) : jobs_(&jobs) {}
 
-  // The job joins when release() is called at `not_before` or later.
-  void push_delayed(const std::string& client, Sequence job, uint32_t cost, TimePoint not_before);
+  // The job must not be in a queue.
+  void push(Slot job);
+  // The next job, which stays; kNoSlot when there is none.
+  Slot peek();
+  // Takes out what peek() gives.
+  void pop();
+  // The job is in the queue.
+  void remove(Slot job);
 
-  // Lets those in whose time has come.
-  void release(TimePoint now);
+  // All of `other` comes in; its jobs are older than those here.
+  void put_in_front(ReadyQueue&& other);
 
-  // Takes the next job out, or nothing if none is ready (delayed ones are not).
-  std::optional<Sequence> pop();
-
-  // Takes a job out wherever it is. False if it is not here.
-  bool remove(const std::string& client, Sequence job);
-
-  bool empty() const { return turns_.empty(); }  // nothing to pop
-  size_t size() const { return n_ready_ + delayed_.size(); }
-  std::optional<TimePoint> next_release() const;
+  bool empty() const { return n_jobs_ == 0; }
+  size_t size() const { return n_jobs_; }
+  // The job that arrived first; looks at every client, and of the jobs with deadlines at the next one only.
+  // kNoSlot when there is none.
+  Slot oldest() const;
 
  private:
-  struct Client {
+  // The jobs of one client.
+  struct Line {
     uint64_t clock = 0;
-    std::map<Sequence, uint32_t> jobs;  // with their cost
+    std::deque<JobTable::Ticket> arrived;  // in order; may hold some that are not here any more
+    Sequence arrived_last = 0;             // of those that came into it
+    std::map<Sequence, Slot> returned;     // those that came back
+    std::set<std::tuple<int64_t, Sequence, Slot>> dated;  // those with a deadline
+    size_t n_jobs = 0;
   };
-  struct Delayed {
-    std::string client;
-    uint32_t cost = 1;
+  // The clients with jobs of one urgency and priority.
+  struct Level {
+    std::unordered_map<uint32_t, Line> lines;
+    std::set<std::pair<uint64_t, uint32_t>> turns;  // (clock, client), first is next
+    uint64_t clock = 0;                             // of the client served last, before it was served
   };
+  static constexpr size_t kLevels = 2 * (kPriorityMax + 1);
 
-  std::map<std::string, Client> clients_;             // those with jobs ready
-  std::set<std::pair<uint64_t, std::string>> turns_;  // (clock, client), first is next
-  std::map<std::pair<TimePoint, Sequence>, Delayed> delayed_;
-  std::unordered_map<Sequence, TimePoint> delayed_until_;
-  uint64_t clock_ = 0;  // of the client served last, before it was served
-  size_t n_ready_ = 0;
+  static size_t level_of(const JobRecord& job);
+  bool is_here(JobTable::Ticket job) const;
+  Slot first_of(Line& line);
+  void take(Level& level, Line& line, Slot job);
+
+  JobTable* jobs_;
+  std::array<Level, kLevels> levels_;  // the most urgent first
+  uint32_t levels_used_ = 0;           // a bit for each that is not empty
+  size_t n_jobs_ = 0;
 };
 
 }  // namespace tandem::broker

@@ -1,65 +1,200 @@
 #include "broker/worker_table.h"
 
+#include <algorithm>
+
+#include "shared/base/hash.h"
+
 namespace tandem::broker {
 namespace {
 
-// a's free share is larger than b's: free_a / max_a > free_b / max_b, without dividing.
+// Above this many workers on a host, a few chosen at random are compared instead of all: the best of several
+// choices is nearly as good (Mitzenmacher 2001), at a cost that does not grow.
+constexpr size_t kCompareAllMax = 16;
+constexpr int kChoices = 8;
+
+// a's free share is larger than b's, without dividing.
 bool is_freer(const Worker& a, const Worker& b) {
-  const uint64_t free_a = a.credit_max - a.leased;
-  const uint64_t free_b = b.credit_max - b.leased;
+  const int64_t free_a = int64_t{a.credit_max} - static_cast<int64_t>(a.leases.size());
+  const int64_t free_b = int64_t{b.credit_max} - static_cast<int64_t>(b.leases.size());
   return free_a * b.credit_max > free_b * a.credit_max;
+}
+
+uint64_t score(uint64_t route, uint64_t host_hash) {
+  uint64_t x = route ^ host_hash;
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93ull;
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93ull;
+  return x ^ x >> 32;
 }
 
 }  // namespace
 
 Worker& WorkerTable::hello(const Hello& message, const std::string& peer, TimePoint now) {
-  // A connection belongs to one worker, the one that spoke last.
-  if (const Worker* other = by_peer(peer); other != nullptr && other->name != message.worker)
-    forget(other->name);
-
-  Worker& worker = workers_[message.worker];
+  uint32_t number = 0;
+  if (const auto known = by_name_.find(message.worker); known != by_name_.end()) {
+    number = known->second;
+  } else if (!free_.empty()) {
+    number = free_.back();
+    free_.pop_back();
+  } else {
+    number = static_cast<uint32_t>(slots_.size());
+    slots_.emplace_back();
+  }
+  Worker& worker = slots_[number];
   if (!worker.peer.empty()) by_peer_.erase(worker.peer);
+  worker.number = number;
+  if (worker.name.empty() || worker.host != message.host) {
+    if (!worker.name.empty()) leave(worker);
+    join(worker, message.host);
+  }
+  by_name_[message.worker] = number;
+  by_peer_[peer] = number;
   worker.name = message.worker;
   worker.peer = peer;
   worker.host = message.host;
   worker.model = message.model;
   worker.tasks = message.tasks;
   worker.credit_max = message.credit_max;
+  worker.interactive_extra = message.interactive_extra;
+  worker.cost_max = message.cost_max;
   worker.heard_at = now;
-  by_peer_[peer] = &worker;
   return worker;
 }
 
+void WorkerTable::join(Worker& worker, const std::string& name) {
+  const auto [found, is_new] = host_numbers_.try_emplace(name, static_cast<uint32_t>(hosts_.size()));
+  if (is_new && free_hosts_.empty()) {
+    hosts_.emplace_back();
+  } else if (is_new) {
+    found->second = free_hosts_.back();
+    free_hosts_.pop_back();
+  }
+  Host& host = hosts_[found->second];
+  if (is_new) host = {name, hash128(name).low64(), {}, 0};
+  host.workers.push_back(worker.number);
+  host.cost_leased += worker.cost_leased;
+  worker.host_number = found->second;
+}
+
+void WorkerTable::leave(Worker& worker) {
+  Host& host = hosts_[worker.host_number];
+  std::erase(host.workers, worker.number);
+  host.cost_leased -= worker.cost_leased;
+  if (!host.workers.empty()) return;
+  host_numbers_.erase(host.name);
+  free_hosts_.push_back(worker.host_number);
+}
+
 void WorkerTable::forget(const std::string& name) {
-  const auto found = workers_.find(name);
-  if (found == workers_.end()) return;
-  by_peer_.erase(found->second.peer);
-  workers_.erase(found);
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return;
+  const uint32_t number = found->second;
+  Worker& worker = slots_[number];
+  by_peer_.erase(worker.peer);
+  leave(worker);
+  by_name_.erase(found);
+  worker = Worker{};
+  free_.push_back(number);
 }
 
 Worker* WorkerTable::by_name(const std::string& name) {
-  const auto found = workers_.find(name);
-  return found == workers_.end() ? nullptr : &found->second;
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &slots_[found->second];
 }
 
 Worker* WorkerTable::by_peer(const std::string& peer) {
   const auto found = by_peer_.find(peer);
-  return found == by_peer_.end() ? nullptr : found->second;
+  return found == by_peer_.end() ? nullptr : &slots_[found->second];
 }
 
-Worker* WorkerTable::freest(TimePoint heard_after) {
-  Worker* best = nullptr;
-  for (auto& [name, worker] : workers_) {
-    if (worker.leased >= worker.credit_max || worker.heard_at <= heard_after) continue;
-    if (best == nullptr || is_freer(worker, *best)) best = &worker;
+void WorkerTable::count_lease(Worker& worker, uint64_t cost) {
+  worker.cost_leased += cost;
+  hosts_[worker.host_number].cost_leased += cost;
+  cost_leased_ += cost;
+}
+
+void WorkerTable::count_end(Worker& worker, uint64_t cost) {
+  worker.cost_leased -= cost;
+  hosts_[worker.host_number].cost_leased -= cost;
+  cost_leased_ -= cost;
+}
+
+Worker* WorkerTable::pick(uint64_t route, uint64_t cost, Urgency urgency, TimePoint heard_after) {
+  const size_t n_hosts = host_numbers_.size();
+  if (n_hosts == 0) return nullptr;
+  if (n_hosts == 1) return pick_at(hosts_[host_numbers_.begin()->second], cost, urgency, heard_after);
+
+  // The best host below the bound, nearly always; failing that, the next that has room, below the bound if
+  // there is one.
+  const uint64_t bound = cost_leased_ + cost + (cost_leased_ + cost) / 4;
+  const auto is_bounded = [&](const Host& host) { return host.cost_leased * n_hosts < bound; };
+  Host* best = nullptr;
+  uint64_t best_score = 0;
+  for (Host& host : hosts_) {
+    if (host.workers.empty() || !is_bounded(host)) continue;
+    const uint64_t host_score = score(route, host.hash);
+    if (best != nullptr && host_score <= best_score) continue;
+    best = &host;
+    best_score = host_score;
   }
+  if (best != nullptr) {
+    if (Worker* worker = pick_at(*best, cost, urgency, heard_after)) return worker;
+  }
+
+  ranking_.clear();
+  for (uint32_t i = 0; i < hosts_.size(); ++i) {
+    if (!hosts_[i].workers.empty()) ranking_.emplace_back(score(route, hosts_[i].hash), i);
+  }
+  std::make_heap(ranking_.begin(), ranking_.end());
+  Worker* beyond = nullptr;
+  while (!ranking_.empty()) {
+    std::pop_heap(ranking_.begin(), ranking_.end());
+    Host& host = hosts_[ranking_.back().second];
+    ranking_.pop_back();
+    if (beyond != nullptr && !is_bounded(host)) continue;
+    Worker* worker = pick_at(host, cost, urgency, heard_after);
+    if (worker == nullptr) continue;
+    if (is_bounded(host)) return worker;
+    beyond = worker;
+  }
+  return beyond;
+}
+
+uint64_t WorkerTable::next_random() {
+  random_ ^= random_ << 13;  // xorshift64 (Marsaglia 2003)
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  return random_;
+}
+
+Worker* WorkerTable::pick_at(Host& host, uint64_t cost, Urgency urgency, TimePoint heard_after) {
+  Worker* best = nullptr;
+  const auto consider = [&](Worker& worker) {
+    if (!worker.has_room(urgency, cost) || worker.heard_at <= heard_after) return;
+    if (best == nullptr || is_freer(worker, *best)) best = &worker;
+  };
+  if (host.workers.size() > kCompareAllMax) {
+    for (int i = 0; i < kChoices; ++i) consider(slots_[host.workers[next_random() % host.workers.size()]]);
+    if (best != nullptr) return best;
+  }
+  for (const uint32_t number : host.workers) consider(slots_[number]);
   return best;
 }
 
-std::vector<std::string> WorkerTable::silent_since(TimePoint since) const {
+std::vector<std::string> WorkerTable::silent_for(Duration time, TimePoint now) {
   std::vector<std::string> names;
-  for (const auto& [name, worker] : workers_) {
-    if (worker.heard_at <= since) names.push_back(name);
+  if (now < silence_at_) return names;
+  silence_at_ = now + time;
+  for (const auto& [name, number] : by_name_) {
+    const TimePoint silent_at = slots_[number].heard_at + time;
+    if (!slots_[number].leases.empty()) {
+      silence_at_ = std::min(silence_at_, std::max(silent_at, now + time / 16));
+    } else if (silent_at <= now) {
+      names.push_back(name);
+    } else {
+      silence_at_ = std::min(silence_at_, silent_at);
+    }
   }
   return names;
 }

@@ -39,6 +39,10 @@ Hash128 hash128(std::string_view data) {
   return canonical(XXH3_128bits(data.data(), data.size()));
 }
 
+Hash128 hash128(std::string_view data, uint64_t seed) {
+  return canonical(XXH3_128bits_withSeed(data.data(), data.size(), seed));
+}
+
 struct HashBuilder::State {
   XXH3_state_t* xxh = XXH3_createState();
   ~State() { XXH3_freeState(xxh); }

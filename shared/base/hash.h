@@ -21,6 +21,8 @@ struct Hash128 {
 };
 
 Hash128 hash128(std::string_view data);
+// Another hash for every seed: who does not know the seed cannot look for texts that collide.
+Hash128 hash128(std::string_view data, uint64_t seed);
 
 // A hash over fields, each prefixed with its length, so that ("ab", "c") and ("a", "bc") differ.
 // One thread. Use: HashBuilder().add("v1").add(text).add(uint64_t{7}).finish()

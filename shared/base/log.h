@@ -22,6 +22,8 @@ class Log {
   void debug(fmt::format_string<Args...> text, Args&&... args) const {
     logger_->debug(text, std::forward<Args>(args)...);
   }
+  // Whether debug() says anything: for what is told of every job.
+  bool tells_debug() const { return logger_->should_log(spdlog::level::debug); }
   template <typename... Args>
   void info(fmt::format_string<Args...> text, Args&&... args) const {
     logger_->info(text, std::forward<Args>(args)...);

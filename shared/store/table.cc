@@ -151,6 +151,31 @@ Result<void> Cursor::erase() {
   return {};
 }
 
+// ---- Appender --------------------------------------------------------------------------------------------
+
+Result<Appender> Appender::open(WriteTransaction& in, const Table& table) {
+  const Transaction& transaction = in;
+  std::string place = transaction.state_->folder.string() + ": table '" + table.name_ + "'";
+  MDB_cursor* cursor = nullptr;
+  const int code = mdb_cursor_open(TANDEM_TXN_OF(transaction), table.handle_, &cursor);
+  if (code != 0) return fail_lmdb(place, code);
+  return Appender(cursor, std::move(place));
+}
+
+Appender::~Appender() {
+  if (cursor_ != nullptr) mdb_cursor_close(cursor_);
+}
+
+Result<char*> Appender::append(std::string_view key, size_t n_bytes) {
+  MDB_val lmdb_key = to_lmdb(key), value{n_bytes, nullptr};
+  const int code = mdb_cursor_put(cursor_, &lmdb_key, &value, MDB_APPEND | MDB_RESERVE);
+  if (code == MDB_KEYEXIST) {
+    return fail(ErrorCode::kInvalid, place_ + ": expected a key above all others, found one that is not");
+  }
+  if (code != 0) return fail_lmdb(place_, code);
+  return static_cast<char*>(value.mv_data);
+}
+
 // ---- keys ------------------------------------------------------------------------------------------------
 
 std::string number_key(uint64_t number) {

@@ -50,6 +50,7 @@ class Table {
  private:
   friend class Environment;
   friend class Cursor;
+  friend class Appender;
   Table(std::string name, unsigned handle) : name_(std::move(name)), handle_(handle) {}
 
   std::string name_;
@@ -80,6 +81,26 @@ class Cursor {
  private:
   Cursor(MDB_cursor* cursor, std::string place) : cursor_(cursor), place_(std::move(place)) {}
   Found move(int operation, std::string_view key = {});
+
+  MDB_cursor* cursor_ = nullptr;
+  std::string place_;
+};
+
+// Appends many entries in one transaction, in which it lives: no search and no copy.
+class Appender {
+ public:
+  static Result<Appender> open(WriteTransaction& in, const Table& table);
+  Appender(Appender&& other) noexcept
+      : cursor_(std::exchange(other.cursor_, nullptr)), place_(std::move(other.place_)) {}
+  Appender& operator=(Appender&&) = delete;
+  ~Appender();
+
+  // Room for the value of a key that is greater than all others, to be filled before anything else is done in
+  // the transaction. Errors as for put_append.
+  Result<char*> append(std::string_view key, size_t n_bytes);
+
+ private:
+  Appender(MDB_cursor* cursor, std::string place) : cursor_(cursor), place_(std::move(place)) {}
 
   MDB_cursor* cursor_ = nullptr;
   std::string place_;

@@ -22,6 +22,7 @@ class Transaction {
  protected:
   friend class Table;
   friend class Cursor;
+  friend class Appender;
   friend class Environment;
   Transaction(std::shared_ptr<EnvironmentState> state, MDB_txn* txn);
   void abort() noexcept;

@@ -38,10 +38,11 @@ class DispatcherStory : public ::testing::Test {
   void restart() {
     dispatcher_ = std::make_unique<Dispatcher>(config_);
     const auto replayed =
-        journal_.replay({[&](AcceptedFact fact, size_t n) { return dispatcher_->replay(std::move(fact), n); },
-                         [&](FinishedFact fact) { return dispatcher_->replay(fact); }});
+        journal_.replay({[&](const AcceptedFact& fact, size_t n) { return dispatcher_->replay(fact, n); },
+                         [&](const FinishedFact& fact) { return dispatcher_->replay(fact); },
+                         [&](Sequence finished) { dispatcher_->replay_acknowledged(finished); }});
     ASSERT_TRUE(replayed) << replayed.error().text;
-    dispatcher_->start(clock_.now());
+    dispatcher_->start(clock_.now(), clock_.wall_ms());
   }
 
   struct SubmitOptions {
@@ -49,6 +50,12 @@ class DispatcherStory : public ::testing::Test {
     uint32_t attempts_max = 0;
     uint32_t cost = 1;
     std::string payload = "payload";
+    Urgency urgency = Urgency::kBulk;
+    uint8_t priority = kPriorityDefault;
+    uint64_t delay_ms = 0;
+    uint64_t ttl_ms = 0;
+    std::string of{};  // the text of whose job; empty: its own
+    uint64_t route = 7;
   };
   // "greeting ready", or "greeting refused: full".
   std::string submit(const std::string& name) { return submit(name, SubmitOptions{}); }
@@ -58,8 +65,10 @@ class DispatcherStory : public ::testing::Test {
   Lines submit_all(const Lines& names, const SubmitOptions& options) {
     Submit message{++request_, options.client, {}};
     for (const std::string& name : names) {
-      message.items.push_back(
-          {id(name), 7, options.cost, options.attempts_max, options.payload + " of " + name});
+      const std::string& whose = options.of.empty() ? name : options.of;
+      message.items.push_back({id(name), options.route, options.cost, options.attempts_max,
+                               options.payload + " of " + whose, options.urgency, options.priority,
+                               options.delay_ms, options.ttl_ms});
     }
     hear(Door::kSubmit, "conn-" + options.client, message);
     Lines lines;
@@ -74,26 +83,58 @@ class DispatcherStory : public ::testing::Test {
     std::string line = name + " " + std::string(to_string(item.state));
     if (item.attempt > 0) line += ", attempt " + std::to_string(item.attempt);
     if (!item.error.text.empty()) line += ": " + item.error.text;
-    if (!item.payload.empty()) line += ": " + item.payload;
+    if (!item.payload.empty()) line += ": " + item.payload.to_string();
     return line;
   }
   std::string cancel(const std::string& name) {
     hear(Door::kSubmit, "conn-carl", Cancel{++request_, {id(name)}});
     return line(answer<Accepted>().items.at(0));
   }
-  StatusReply status(uint32_t jobs_max = 100) {
-    hear(Door::kSubmit, "conn-carl", Status{++request_, jobs_max});
+  StatusReply status() {
+    hear(Door::kSubmit, "conn-carl", Status{++request_});
     return answer<StatusReply>();
+  }
+  std::vector<JobStatus> list(bool dead = false, const std::string& client = "", uint64_t after = 0,
+                              uint32_t jobs_max = 100) {
+    hear(Door::kSubmit, "conn-carl", List{++request_, dead, client, after, jobs_max});
+    return answer<Listed>().jobs;
+  }
+  std::string revive(const std::string& name) {
+    hear(Door::kSubmit, "conn-carl", Revive{++request_, {id(name)}});
+    return line(answer<Accepted>().items.at(0));
+  }
+  std::string forget(const std::string& name) {
+    hear(Door::kSubmit, "conn-carl", Forget{++request_, {id(name)}});
+    return line(answer<Accepted>().items.at(0));
+  }
+  // The names of the finished jobs that the client did not acknowledge.
+  Lines collect(const std::string& client = "carl", uint32_t items_max = 100) {
+    hear(Door::kSubmit, "conn-carl", Collect{++request_, client, items_max});
+    Lines names;
+    for (const FetchedItem& item : answer<Fetched>().items) names.push_back(name(item.id));
+    return names;
+  }
+  void acknowledge(const std::string& name, const std::string& client = "carl") {
+    hear(Door::kSubmit, "conn-carl", Acknowledge{client, {id(name)}});
   }
 
   // A worker says Hello, over a connection of its own name unless given, and keeps its leases from then on
   // until it dies.
   void ready(const std::string& worker, uint32_t credit, const std::vector<HeldLease>& held = {},
              const std::string& connection = "") {
+    Hello hello;
+    hello.credit_max = credit;
+    hello.held = held;
+    ready(worker, hello, connection);
+  }
+  void ready(const std::string& worker, Hello hello, const std::string& connection = "") {
     const std::string peer = connection.empty() ? "conn-" + worker : connection;
     connection_[worker] = peer;
     alive_.insert(worker);
-    hear(Door::kWork, peer, Hello{worker, "host", "model", credit, {}, held});
+    hello.worker = worker;
+    if (hello.host.empty()) hello.host = "host";
+    hello.model = "model";
+    hear(Door::kWork, peer, std::move(hello));
   }
   void die(const std::string& worker) {
     alive_.erase(worker);
@@ -154,15 +195,15 @@ class DispatcherStory : public ::testing::Test {
     for (Speech& speech : plan.speeches) listen(std::move(speech));
     for (const auto& [client, partial] : plan.partials) {
       for (const PartialItem& item : partial.items) {
-        published_.push_back(client + "/ " + name(item.id) + " part: " + item.payload);
+        published_.push_back(client + "/ " + name(item.id) + " part: " + item.payload.to_string());
       }
     }
-    for (const auto& [to, places] : plan.outcomes) {
+    for (const auto& [client, worker, places] : plan.outcomes) {
       for (const size_t place : places) {
         const FinishedFact& fact = plan.facts.finished.at(place);
         const bool is_done = fact.state == JobState::kDone;
-        published_.push_back(to.first + "/ " + name(fact.id) + (is_done ? " done: " : " failed: ") +
-                             (is_done ? fact.payload : fact.error.text));
+        published_.push_back(client + "/ " + name(fact.id) + " " + std::string(to_string(fact.state)) + ": " +
+                             (is_done ? fact.payload.to_string() : fact.error.text));
       }
     }
   }
@@ -204,6 +245,7 @@ class DispatcherStory : public ::testing::Test {
 
  private:
   std::string line(const AcceptedItem& item) const {
+    if (item.error.text.empty() && item.state == JobState::kUnknown) return name(item.id) + " forgotten";
     if (item.error.text.empty()) return name(item.id) + " " + std::string(to_string(item.state));
     return name(item.id) + " refused: " + std::string(to_string(item.error.code));
   }
@@ -214,7 +256,7 @@ class DispatcherStory : public ::testing::Test {
       const std::string worker = worker_at(speech.to.peer);
       for (size_t i = 0; i < job->items.size(); ++i) {
         const JobItem& item = job->items[i];
-        EXPECT_THAT(journal_.read(speech.bodies[i])->payload, HasSubstr("of " + name(item.id)));
+        EXPECT_TRUE(journal_.read(speech.bodies[i])) << name(item.id);
         assignments_.push_back(name(item.id) + " -> " + worker + ", attempt " + std::to_string(item.attempt));
         if (alive_.contains(worker)) holding_[worker][name(item.id)] = item.attempt;
       }
@@ -238,6 +280,9 @@ class DispatcherStory : public ::testing::Test {
     if (std::holds_alternative<Welcome>(speech.message)) told_.push_back(worker + ": welcome");
     if (std::holds_alternative<WhoAreYou>(speech.message)) told_.push_back(worker + ": who are you");
     if (std::holds_alternative<Refused>(speech.message)) told_.push_back(worker + ": refused");
+    if (const auto* recall = std::get_if<Recall>(&speech.message)) {
+      for (const JobId& id : recall->ids) told_.push_back(worker + ": give back " + name(id));
+    }
     if (const auto* cancel = std::get_if<Cancel>(&speech.message)) {
       for (const JobId& id : cancel->ids) {
         told_.push_back(worker + ": cancel " + name(id));

@@ -56,9 +56,9 @@ TEST_F(DispatcherTest, AWorkerCanAskForMoreAndForNoMore) {
   submit_all({"one", "two", "three"}, {});
   ready("ann", 1);
   EXPECT_THAT(assignments(), ElementsAre("one -> ann, attempt 1"));
-  hear(Door::kWork, "conn-ann", Ready{2});
+  hear(Door::kWork, "conn-ann", Ready{2, 0, 0});
   EXPECT_THAT(assignments(), ElementsAre("two -> ann, attempt 1"));
-  hear(Door::kWork, "conn-ann", Ready{0});
+  hear(Door::kWork, "conn-ann", Ready{0, 0, 0});
   finish("ann", "one", 1, "");
   finish("ann", "two", 1, "");
   EXPECT_THAT(assignments(), IsEmpty());
@@ -97,7 +97,7 @@ TEST_F(DispatcherTest, AJobThatBreaksALimitIsRefusedAndTheOthersAreNot) {
 TEST_F(DispatcherTest, AClientNameThatCannotBeATopicIsRefused) {
   for (const std::string& bad :
        {std::string(), std::string("a/b"), std::string("a\nb"), std::string(129, 'a')}) {
-    hear(Door::kSubmit, "conn", Submit{3, bad, {{id("greeting"), 0, 1, 0, "x"}}});
+    hear(Door::kSubmit, "conn", Submit{3, bad, {{.id = id("greeting"), .payload = "x"}}});
     const Refused refused = answer<Refused>();
     EXPECT_EQ(refused.request, 3u);
     EXPECT_EQ(refused.error.code, ErrorCode::kInvalid);
@@ -146,12 +146,12 @@ TEST_F(DispatcherTest, FairnessIsCountedInCost) {
 
 TEST_F(DispatcherTest, AReadyJobCanBeCancelled) {
   submit("greeting");
-  EXPECT_EQ(cancel("greeting"), "greeting failed");
-  EXPECT_THAT(published(), ElementsAre("carl/ greeting failed: cancelled by a client"));
+  EXPECT_EQ(cancel("greeting"), "greeting cancelled");
+  EXPECT_THAT(published(), ElementsAre("carl/ greeting cancelled: cancelled by a client"));
   ready("ann", 1);
   EXPECT_THAT(assignments(), IsEmpty());
-  EXPECT_EQ(fetch("greeting"), "greeting failed: cancelled by a client");
-  EXPECT_EQ(submit("greeting"), "greeting failed");
+  EXPECT_EQ(fetch("greeting"), "greeting cancelled: cancelled by a client");
+  EXPECT_EQ(submit("greeting"), "greeting cancelled");
 }
 
 TEST_F(DispatcherTest, ALeasedJobIsCalledOffAndItsWorkerIsFree) {
@@ -159,14 +159,14 @@ TEST_F(DispatcherTest, ALeasedJobIsCalledOffAndItsWorkerIsFree) {
   submit_all({"greeting", "farewell"}, {});
   assignments();
   told();
-  EXPECT_EQ(cancel("greeting"), "greeting failed");
+  EXPECT_EQ(cancel("greeting"), "greeting cancelled");
   EXPECT_THAT(told(), ElementsAre("ann: cancel greeting"));
   EXPECT_THAT(assignments(), ElementsAre("farewell -> ann, attempt 1"));
 
   published();
   finish("ann", "greeting", 1, "hello");
   EXPECT_THAT(published(), IsEmpty());
-  EXPECT_EQ(fetch("greeting"), "greeting failed, attempt 1: cancelled by a client");
+  EXPECT_EQ(fetch("greeting"), "greeting cancelled, attempt 1: cancelled by a client");
 }
 
 TEST_F(DispatcherTest, AFinishedJobKeepsItsOutcomeWhenCancelled) {
@@ -184,7 +184,7 @@ TEST_F(DispatcherTest, AJobThatWaitsForItsNextAttemptCanBeCancelled) {
   ready("ann", 1);
   submit("greeting");
   fail_job("ann", "greeting", 1, "out of memory", true);
-  EXPECT_EQ(cancel("greeting"), "greeting failed");
+  EXPECT_EQ(cancel("greeting"), "greeting cancelled");
   assignments();
   pass(1min);
   EXPECT_THAT(assignments(), IsEmpty());
@@ -242,10 +242,10 @@ TEST_F(DispatcherTest, ManyOldJobsAreForgottenABoundedNumberATurn) {
 
 TEST_F(DispatcherTest, AMessageAtTheWrongDoorIsRefusedOrDropped) {
   hear(Door::kSubmit, "conn", Welcome{});
-  EXPECT_THAT(answer<Refused>().error.text, "expected submit, fetch, cancel or status, found welcome");
+  EXPECT_THAT(answer<Refused>().error.text, "expected a message of clients, found welcome");
   ready("ann", 1);
-  hear(Door::kWork, "conn-ann", Submit{1, "carl", {{id("greeting"), 0, 1, 0, "x"}}});
-  hear(Door::kResults, "", Submit{1, "carl", {{id("greeting"), 0, 1, 0, "x"}}});
+  hear(Door::kWork, "conn-ann", Submit{1, "carl", {{.id = id("greeting"), .payload = "x"}}});
+  hear(Door::kResults, "", Submit{1, "carl", {{.id = id("greeting"), .payload = "x"}}});
   EXPECT_EQ(dispatcher_->counters().misplaced, 3u);
   EXPECT_EQ(fetch("greeting"), "greeting unknown");
 }
@@ -255,7 +255,7 @@ TEST_F(DispatcherTest, StatusTellsWhatIsGoingOn) {
   submit_all({"one", "two", "three"}, {});
   finish("ann", "one", 1, "");
   pass(3s);
-  const StatusReply reply = status(1);
+  const StatusReply reply = status();
   EXPECT_EQ(reply.ready, 0u);
   EXPECT_EQ(reply.leased, 2u);
   EXPECT_EQ(reply.finished_kept, 1u);
@@ -266,10 +266,17 @@ TEST_F(DispatcherTest, StatusTellsWhatIsGoingOn) {
   EXPECT_EQ(reply.workers[0].name, "ann");
   EXPECT_EQ(reply.workers[0].leased, 2u);
   EXPECT_EQ(reply.workers[0].finished, 1u);
-  ASSERT_EQ(reply.jobs.size(), 1u);
-  EXPECT_EQ(name(reply.jobs[0].id), "two");
-  EXPECT_EQ(reply.jobs[0].worker, "ann");
-  EXPECT_EQ(reply.jobs[0].age_ms, 3000u);
+  ASSERT_EQ(reply.clients.size(), 1u);
+  EXPECT_EQ(reply.clients[0].name, "carl");
+  EXPECT_EQ(reply.clients[0].unfinished, 2u);
+  EXPECT_EQ(reply.clients[0].unacknowledged, 1u);
+  const auto jobs = list(false, "", 0, 1);
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(name(jobs[0].id), "two");
+  EXPECT_EQ(jobs[0].worker, "ann");
+  EXPECT_EQ(jobs[0].age_ms, 3000u);
+  ASSERT_EQ(list(false, "", jobs[0].place).size(), 1u);
+  EXPECT_EQ(name(list(false, "", jobs[0].place)[0].id), "three");
 }
 
 }  // namespace

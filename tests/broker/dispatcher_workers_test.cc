@@ -121,20 +121,41 @@ TEST_F(DispatcherWorkersTest, AnErrorThatAnotherAttemptCannotHelpEndsTheJob) {
   EXPECT_EQ(fetch("greeting"), "greeting failed, attempt 1: unknown task 'x'");
 }
 
+// Between half and all of it, so that jobs that failed together do not come back together.
 TEST_F(DispatcherWorkersTest, AFailedAttemptIsRepeatedAfterAPauseThatDoubles) {
   ready("ann", 1);
   submit("greeting");
   EXPECT_THAT(assignments(), ElementsAre("greeting -> ann, attempt 1"));
   fail_job("ann", "greeting", 1, "out of memory", true);
-  pass(499ms);
+  pass(249ms);
   EXPECT_THAT(assignments(), IsEmpty());
-  pass(1ms);
+  pass(251ms);
   EXPECT_THAT(assignments(), ElementsAre("greeting -> ann, attempt 2"));
   fail_job("ann", "greeting", 2, "out of memory", true);
-  pass(999ms);
+  pass(499ms);
   EXPECT_THAT(assignments(), IsEmpty());
-  pass(1ms);
+  pass(501ms);
   EXPECT_THAT(assignments(), ElementsAre("greeting -> ann, attempt 3"));
+}
+
+TEST_F(DispatcherWorkersTest, JobsThatFailTogetherComeBackOneByOne) {
+  config_.backoff = 10s;
+  restart();
+  ready("ann", 100);
+  Lines names;
+  for (int i = 0; i < 100; ++i) names.push_back("job" + std::to_string(i));
+  submit_all(names, {});
+  for (const std::string& each : names) fail_job("ann", each, 1, "the disk is full", true);
+  assignments();
+  std::vector<size_t> came;
+  for (int second = 0; second < 5; ++second) {
+    pass(second == 0 ? 6s : 1s);
+    came.push_back(assignments().size());
+  }
+  for (const size_t n : came) {
+    EXPECT_GT(n, 5u);
+    EXPECT_LT(n, 40u);
+  }
 }
 
 TEST_F(DispatcherWorkersTest, AJobThatFailsEveryTimeEndsAfterAttemptsMaxWithTheLastReason) {
@@ -145,7 +166,7 @@ TEST_F(DispatcherWorkersTest, AJobThatFailsEveryTimeEndsAfterAttemptsMaxWithTheL
   fail_job("ann", "greeting", 2, "out of luck", true);
   EXPECT_THAT(
       published(),
-      ElementsAre("carl/ greeting failed: given up after 2 attempts; the last: worker 'ann': out of luck"));
+      ElementsAre("carl/ greeting dead: given up after 2 attempts; the last: worker 'ann': out of luck"));
 }
 
 // The job that kills every worker it meets must not kill them for ever.
@@ -160,7 +181,7 @@ TEST_F(DispatcherWorkersTest, APoisonJobIsGivenUpAndNamesItsLastVictim) {
     pass(10s);
   }
   EXPECT_THAT(published(),
-              ElementsAre("carl/ poison failed: given up after 5 attempts; the last: worker 'worker5' "
+              ElementsAre("carl/ poison dead: given up after 5 attempts; the last: worker 'worker5' "
                           "did not renew its lease"));
   ready("worker6", 1);
   EXPECT_THAT(assignments(), IsEmpty());

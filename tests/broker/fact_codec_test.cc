@@ -8,6 +8,21 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr uint64_t kSeed = 11;
+
+template <typename Fact>
+std::string encode(const Fact& fact) {
+  std::string bytes(encoded_bytes(fact), '\0');
+  broker::encode(fact, kSeed, bytes.data());
+  return bytes;
+}
+Result<DecodedHead> decode_head(Sequence sequence, std::string_view bytes) {
+  return broker::decode_head(sequence, bytes, kSeed);
+}
+Result<std::string_view> decode_payload(Sequence sequence, std::string_view bytes) {
+  return broker::decode_payload(sequence, bytes, kSeed);
+}
+
 AcceptedFact accepted_fact() {
   AcceptedFact fact;
   fact.sequence = 7;
@@ -17,7 +32,12 @@ AcceptedFact accepted_fact() {
   fact.cost = 300;
   fact.attempts_max = 5;
   fact.wall_ms = 1'700'000'000'123;
+  fact.urgency = Urgency::kInteractive;
+  fact.priority = 7;
+  fact.not_before_ms = 1'700'000'001'000;
+  fact.expires_ms = 1'700'000'009'000;
   fact.payload = std::string("payload\0with a zero", 19);
+  fact.payload_hash = hash128(fact.payload, kSeed);
   return fact;
 }
 
@@ -41,7 +61,7 @@ TEST(FactCodecTest, AnAcceptedFactComesBackAsItWas) {
   ASSERT_TRUE(head) << head.error().text;
   EXPECT_EQ(head->payload_bytes, 19u);
   EXPECT_EQ(decode_payload(fact.sequence, bytes).value(), fact.payload);
-  fact.payload.clear();
+  fact.payload = {};
   EXPECT_EQ(std::get<AcceptedFact>(head->fact), fact);
 }
 
@@ -61,13 +81,13 @@ TEST(FactCodecTest, AFinishedFactComesBackAsItWas) {
 // The bytes are a promise to journals that exist: whoever changes them raises kFormatVersion.
 TEST(FactCodecTest, TheBytesAreThoseOfTheSpecification) {
   const std::string bytes = encode(accepted_fact());
-  EXPECT_EQ(kFormatVersion, 1u);
-  ASSERT_EQ(bytes.size(), 64u + 4u + 19u);
-  EXPECT_EQ(bytes.substr(0, 8), std::string("\x01\x04\x00\x00\x2C\x01\x00\x00", 8));
+  EXPECT_EQ(kFormatVersion, 2u);
+  ASSERT_EQ(bytes.size(), 88u + 4u + 19u);
+  EXPECT_EQ(bytes.substr(0, 8), std::string("\x01\x04\x01\x07\x2C\x01\x00\x00", 8));
   EXPECT_EQ(bytes.substr(8, 8), std::string("\x05\x00\x00\x00\x13\x00\x00\x00", 8));
   EXPECT_EQ(bytes.substr(16, 8), "\xEF\xCD\xAB\x89\x67\x45\x23\x01");
-  EXPECT_EQ(bytes.substr(64, 4), "carl");
-  EXPECT_EQ(bytes.substr(68), accepted_fact().payload);
+  EXPECT_EQ(bytes.substr(88, 4), "carl");
+  EXPECT_EQ(bytes.substr(92), accepted_fact().payload);
 }
 
 TEST(FactCodecTest, EveryDamagedByteIsNoticed) {
@@ -80,8 +100,13 @@ TEST(FactCodecTest, EveryDamagedByteIsNoticed) {
     ASSERT_FALSE(payload) << "byte " << i;
     EXPECT_EQ(payload.error().code, ErrorCode::kCorrupt);
     EXPECT_THAT(payload.error().text, HasSubstr("fact 7: "));
-    EXPECT_EQ(decode_head(fact.sequence, damaged).has_value(), i >= 68) << "byte " << i;
+    EXPECT_EQ(decode_head(fact.sequence, damaged).has_value(), i >= 92) << "byte " << i;
   }
+}
+
+// A payload's hash says which jobs are equal: another journal's hashes are of no use to anybody.
+TEST(FactCodecTest, AnotherSeedReadsNothing) {
+  EXPECT_FALSE(broker::decode_head(7, encode(accepted_fact()), kSeed + 1));
 }
 
 TEST(FactCodecTest, EveryLengthButTheRightOneIsNoticed) {

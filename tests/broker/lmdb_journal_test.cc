@@ -44,6 +44,11 @@ FinishedFact finished(Sequence sequence, Sequence of, std::string payload = "res
   return fact;
 }
 
+Result<void> commit(Journal& journal, FactBatch batch) {
+  for (AcceptedFact& fact : batch.accepted) fact.payload_hash = hash128(fact.payload, journal.hash_seed());
+  return journal.commit(batch);
+}
+
 std::unique_ptr<LmdbJournal> open(const TempDir& folder, uint64_t bytes_max = 64u << 20) {
   auto journal = LmdbJournal::open({folder.path(), bytes_max});
   EXPECT_TRUE(journal) << journal.error().text;
@@ -53,21 +58,23 @@ std::unique_ptr<LmdbJournal> open(const TempDir& folder, uint64_t bytes_max = 64
 // "1 accepted", "2 finished"
 std::vector<std::string> replayed(Journal& journal) {
   std::vector<std::string> lines;
-  const auto outcome = journal.replay({[&](AcceptedFact fact, size_t) -> Result<void> {
-                                         lines.push_back(std::to_string(fact.sequence) + " accepted");
-                                         return {};
-                                       },
-                                       [&](FinishedFact fact) -> Result<void> {
-                                         lines.push_back(std::to_string(fact.sequence) + " finished");
-                                         return {};
-                                       }});
+  const auto outcome = journal.replay(
+      {[&](AcceptedFact fact, size_t) -> Result<void> {
+         lines.push_back(std::to_string(fact.sequence) + " accepted");
+         return {};
+       },
+       [&](FinishedFact fact) -> Result<void> {
+         lines.push_back(std::to_string(fact.sequence) + " finished");
+         return {};
+       },
+       [&](Sequence sequence) { lines.push_back(std::to_string(sequence) + " acknowledged"); }});
   EXPECT_TRUE(outcome) << outcome.error().text;
   return lines;
 }
 
 std::string replay_error(Journal& journal) {
-  const auto outcome = journal.replay(
-      {[](AcceptedFact, size_t) { return Result<void>(); }, [](FinishedFact) { return Result<void>(); }});
+  const auto outcome = journal.replay({[](AcceptedFact, size_t) { return Result<void>(); },
+                                       [](FinishedFact) { return Result<void>(); }, [](Sequence) {}});
   return outcome ? "" : outcome.error().text;
 }
 
@@ -85,9 +92,9 @@ TEST(LmdbJournalTest, FactsComeBackInOrderAfterItWasClosed) {
   {
     auto journal = open(folder);
     EXPECT_THAT(replayed(*journal), IsEmpty());
-    ASSERT_TRUE(journal->commit({{accepted(1), accepted(2)}, {}, {}}));
-    ASSERT_TRUE(journal->commit({{accepted(4)}, {finished(3, 1), finished(5, 2)}, {}}));
-    ASSERT_TRUE(journal->commit({}));
+    ASSERT_TRUE(commit(*journal, {{accepted(1), accepted(2)}, {}, {}, {}}));
+    ASSERT_TRUE(commit(*journal, {{accepted(4)}, {finished(3, 1), finished(5, 2)}, {}, {}}));
+    ASSERT_TRUE(commit(*journal, {}));
   }
   auto journal = open(folder);
   EXPECT_THAT(replayed(*journal),
@@ -102,7 +109,7 @@ TEST(LmdbJournalTest, AReadSeesWhatWasCommittedBeforeIt) {
   auto journal = open(folder);
   for (Sequence sequence = 1; sequence <= 5; ++sequence) {
     EXPECT_FALSE(journal->read(sequence));
-    ASSERT_TRUE(journal->commit({{accepted(sequence, "payload " + std::to_string(sequence))}, {}, {}}));
+    ASSERT_TRUE(commit(*journal, {{accepted(sequence, "payload " + std::to_string(sequence))}, {}, {}, {}}));
     EXPECT_EQ(journal->read(sequence)->payload, "payload " + std::to_string(sequence));
   }
 }
@@ -113,7 +120,7 @@ TEST(LmdbJournalTest, AFailedJobKeepsItsError) {
   FinishedFact failed = finished(2, 1, "");
   failed.state = JobState::kFailed;
   failed.error = {ErrorCode::kAttempts, "given up"};
-  ASSERT_TRUE(journal->commit({{accepted(1)}, {failed}, {}}));
+  ASSERT_TRUE(commit(*journal, {{accepted(1)}, {failed}, {}, {}}));
   EXPECT_EQ(journal->read(2)->error, failed.error);
 }
 
@@ -123,12 +130,32 @@ TEST(LmdbJournalTest, ForgottenFactsAreGoneAndTheirSpaceIsUsedAgain) {
   const std::string big(100'000, 'x');
   // Far more than fits, but never more than three jobs at a time.
   for (Sequence sequence = 1; sequence < 200; sequence += 2) {
-    FactBatch batch{{accepted(sequence, big)}, {finished(sequence + 1, sequence)}, {}};
+    FactBatch batch{{accepted(sequence, big)}, {finished(sequence + 1, sequence)}, {}, {}};
     if (sequence > 6) batch.forgotten = {sequence - 6, sequence - 5};
-    ASSERT_TRUE(journal->commit(batch)) << sequence;
+    ASSERT_TRUE(commit(*journal, batch)) << sequence;
   }
   EXPECT_EQ(replayed(*journal).size(), 6u);
   EXPECT_LT(journal->usage()->bytes_used, 1u << 20);
+}
+
+TEST(LmdbJournalTest, WhatArrivedIsRememberedAsLongAsItsFacts) {
+  const TempDir folder;
+  {
+    auto journal = open(folder);
+    ASSERT_TRUE(commit(*journal, {{accepted(1), accepted(2)}, {finished(3, 1), finished(4, 2)}, {}, {}}));
+    ASSERT_TRUE(commit(*journal, {{}, {}, {}, {3, 4}}));
+    ASSERT_TRUE(commit(*journal, {{}, {}, {1, 3}, {}}));
+  }
+  auto journal = open(folder);
+  EXPECT_THAT(replayed(*journal), ElementsAre("2 accepted", "4 finished", "4 acknowledged"));
+}
+
+// The seed is what makes equal payloads findable after a restart, and by nobody else.
+TEST(LmdbJournalTest, EveryJournalHasASeedOfItsOwnAndKeepsIt) {
+  const TempDir folder, other_folder;
+  const uint64_t seed = open(folder)->hash_seed();
+  EXPECT_EQ(open(folder)->hash_seed(), seed);
+  EXPECT_NE(open(other_folder)->hash_seed(), seed);
 }
 
 TEST(LmdbJournalTest, ASecondBrokerIsRefused) {
@@ -155,7 +182,7 @@ TEST(LmdbJournalTest, AFullJournalRefusesTheBatchWholeAndGoesOnWithALargerLimit)
     const std::string big(100'000, 'x');
     for (;; sequence += 2) {
       const auto committed =
-          journal->commit({{accepted(sequence, "small"), accepted(sequence + 1, big)}, {}, {}});
+          commit(*journal, {{accepted(sequence, "small"), accepted(sequence + 1, big)}, {}, {}, {}});
       if (!committed) {
         EXPECT_EQ(committed.error().code, ErrorCode::kFull);
         break;
@@ -168,7 +195,7 @@ TEST(LmdbJournalTest, AFullJournalRefusesTheBatchWholeAndGoesOnWithALargerLimit)
   }
   auto journal = open(folder, 8u << 20);
   EXPECT_EQ(replayed(*journal), before);
-  EXPECT_TRUE(journal->commit({{accepted(sequence, std::string(100'000, 'x'))}, {}, {}}));
+  EXPECT_TRUE(commit(*journal, {{accepted(sequence, std::string(100'000, 'x'))}, {}, {}, {}}));
 }
 
 TEST(LmdbJournalTest, AnotherFormatVersionIsRefused) {
@@ -178,13 +205,13 @@ TEST(LmdbJournalTest, AnotherFormatVersionIsRefused) {
     auto store = Environment::open(folder.path(), {});
     auto meta = store->table("meta");
     auto transaction = store->write();
-    ASSERT_TRUE(meta->put(*transaction, "format_version", std::string("\x02\0\0\0", 4)));
+    ASSERT_TRUE(meta->put(*transaction, "format_version", std::string("\x03\0\0\0", 4)));
     ASSERT_TRUE(transaction->commit());
   }
   const auto journal = LmdbJournal::open({folder.path(), 64u << 20});
   ASSERT_FALSE(journal);
   EXPECT_EQ(journal.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(journal.error().text, HasSubstr("expected a journal of format version 1, found 2"));
+  EXPECT_THAT(journal.error().text, HasSubstr("expected a journal of format version 2, found 3"));
 }
 
 TEST(LmdbJournalTest, AStoreThatIsNoJournalIsRefused) {
@@ -205,7 +232,7 @@ TEST(LmdbJournalTest, ADamagedHeadEndsTheReplayAndADamagedPayloadItsOwnJob) {
   const TempDir folder;
   {
     auto journal = open(folder);
-    ASSERT_TRUE(journal->commit({{accepted(1), accepted(2)}, {}, {}}));
+    ASSERT_TRUE(commit(*journal, {{accepted(1), accepted(2)}, {}, {}, {}}));
   }
   const auto damage = [&](Sequence sequence, size_t at_from_end) {
     auto store = Environment::open(folder.path(), {});
@@ -235,8 +262,9 @@ int commit_for_ever(const TempDir& folder, int told) {
   for (Sequence sequence = 1;; sequence += 3) {
     FactBatch batch{{accepted(sequence, std::string(sequence * 37 % 9'000, 'x')), accepted(sequence + 1)},
                     {finished(sequence + 2, sequence)},
+                    {},
                     {}};
-    if (!(*journal)->commit(batch)) return 2;
+    if (!commit(**journal, batch)) return 2;
     const Sequence last = sequence + 2;
     if (::write(told, &last, sizeof last) != sizeof last) return 3;
   }
@@ -293,7 +321,7 @@ TEST(LmdbJournalTest, AFullDiskFailsTheCommitAndLosesNothing) {
   EXPECT_GT(told, 0u);
   auto journal = open(folder);
   EXPECT_EQ(replayed(*journal).size(), told);
-  EXPECT_TRUE(journal->commit({{accepted(told + 1)}, {}, {}}));
+  EXPECT_TRUE(commit(*journal, {{accepted(told + 1)}, {}, {}, {}}));
 }
 
 }  // namespace

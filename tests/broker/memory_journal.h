@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -15,7 +16,11 @@ class MemoryJournal final : public Journal {
   Result<void> commit(const FactBatch& batch) override {
     for (const AcceptedFact& fact : batch.accepted) facts_.emplace(fact.sequence, fact);
     for (const FinishedFact& fact : batch.finished) facts_.emplace(fact.sequence, fact);
-    for (const Sequence sequence : batch.forgotten) facts_.erase(sequence);
+    for (const Sequence sequence : batch.forgotten) {
+      facts_.erase(sequence);
+      acknowledged_.erase(sequence);
+    }
+    acknowledged_.insert(batch.acknowledged.begin(), batch.acknowledged.end());
     return {};
   }
 
@@ -23,14 +28,15 @@ class MemoryJournal final : public Journal {
     for (const auto& [sequence, fact] : facts_) {
       if (const auto* accepted = std::get_if<AcceptedFact>(&fact)) {
         AcceptedFact head = *accepted;
-        head.payload.clear();
+        head.payload = {};
         TANDEM_TRY(visitor.accepted(std::move(head), accepted->payload.size()));
       } else {
         FinishedFact head = std::get<FinishedFact>(fact);
-        head.payload.clear();
+        head.payload = {};
         TANDEM_TRY(visitor.finished(std::move(head)));
       }
     }
+    for (const Sequence sequence : acknowledged_) visitor.acknowledged(sequence);
     return {};
   }
 
@@ -45,10 +51,13 @@ class MemoryJournal final : public Journal {
 
   Result<JournalUsage> usage() override { return JournalUsage{0, 1u << 30}; }
 
+  uint64_t hash_seed() const override { return 17; }
+
   const std::map<Sequence, std::variant<AcceptedFact, FinishedFact>>& facts() const { return facts_; }
 
  private:
   std::map<Sequence, std::variant<AcceptedFact, FinishedFact>> facts_;
+  std::set<Sequence> acknowledged_;
 };
 
 }  // namespace tandem::broker

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
 #include <vector>
+
+#include "broker/timers.h"
 
 namespace tandem::broker {
 namespace {
@@ -11,67 +15,187 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 
-std::vector<Sequence> pop_all(ReadyQueue& queue) {
-  std::vector<Sequence> jobs;
-  while (const auto job = queue.pop()) jobs.push_back(*job);
-  return jobs;
+class ReadyQueueTest : public ::testing::Test {
+ protected:
+  enum Client : uint32_t { kAnn, kBob, kCid };
+
+  // Jobs are known by their sequence.
+  Slot add(Sequence sequence, uint32_t client = kAnn, uint32_t cost = 1) {
+    JobRecord job;
+    job.id = job_id_from_key(std::to_string(sequence));
+    job.sequence = sequence;
+    job.client = client;
+    job.cost = cost;
+    const Slot slot = jobs_.add(job);
+    slots_[sequence] = slot;
+    return slot;
+  }
+  JobRecord& job(Sequence sequence) { return jobs_[slots_.at(sequence)]; }
+  void push(Sequence sequence, uint32_t client = kAnn, uint32_t cost = 1) {
+    queue_.push(add(sequence, client, cost));
+  }
+  Sequence pop() {
+    const Slot slot = queue_.peek();
+    if (slot == kNoSlot) return 0;
+    queue_.pop();
+    return jobs_[slot].sequence;
+  }
+  std::vector<Sequence> pop_all() {
+    std::vector<Sequence> popped;
+    while (const Sequence sequence = pop()) popped.push_back(sequence);
+    return popped;
+  }
+
+  JobTable jobs_;
+  ReadyQueue queue_{jobs_};
+  std::map<Sequence, Slot> slots_;
+};
+
+TEST_F(ReadyQueueTest, OneClientIsServedInOrderOfArrivalWhateverTheOrderOfPushes) {
+  for (Sequence sequence = 1; sequence <= 3; ++sequence) add(sequence);
+  for (const Sequence sequence : {3u, 1u, 2u}) queue_.push(slots_[sequence]);
+  EXPECT_EQ(queue_.size(), 3u);
+  EXPECT_THAT(pop_all(), ElementsAre(1, 2, 3));
+  EXPECT_TRUE(queue_.empty());
+  EXPECT_EQ(queue_.peek(), kNoSlot);
 }
 
-TEST(ReadyQueueTest, OneClientIsServedInOrderOfArrivalWhateverTheOrderOfPushes) {
-  ReadyQueue queue;
-  for (const Sequence job : {3u, 1u, 2u}) queue.push("ann", job, 1);
-  EXPECT_EQ(queue.size(), 3u);
-  EXPECT_THAT(pop_all(queue), ElementsAre(1, 2, 3));
-  EXPECT_TRUE(queue.empty());
-  EXPECT_EQ(queue.pop(), std::nullopt);
+TEST_F(ReadyQueueTest, AJobThatComesBackStandsWhereItStood) {
+  for (Sequence sequence = 1; sequence <= 4; ++sequence) push(sequence);
+  EXPECT_EQ(pop(), 1u);
+  EXPECT_EQ(pop(), 2u);
+  queue_.push(slots_[2]);
+  queue_.push(slots_[1]);
+  EXPECT_THAT(pop_all(), ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(ReadyQueueTest, InteractiveGoesBeforeBulkAndThenPriorityDecides) {
+  for (Sequence sequence = 1; sequence <= 5; ++sequence) add(sequence);
+  job(2).priority = 9;
+  job(3).urgency = Urgency::kInteractive;
+  job(3).priority = 0;
+  job(4).urgency = Urgency::kInteractive;
+  job(5).priority = 0;
+  for (Sequence sequence = 1; sequence <= 5; ++sequence) queue_.push(slots_[sequence]);
+  EXPECT_THAT(pop_all(), ElementsAre(4, 3, 2, 1, 5));
+}
+
+TEST_F(ReadyQueueTest, AmongTheJobsOfOneClientTheEarliestDeadlineIsFirst) {
+  for (Sequence sequence = 1; sequence <= 4; ++sequence) add(sequence);
+  job(2).expires_ms = 9'000;
+  job(4).expires_ms = 5'000;
+  for (Sequence sequence = 1; sequence <= 4; ++sequence) queue_.push(slots_[sequence]);
+  EXPECT_THAT(pop_all(), ElementsAre(4, 2, 1, 3));
 }
 
 // Having had nothing to do for an hour is no reason to be served first for the next one.
-TEST(ReadyQueueTest, AClientThatWasIdleStartsLevelWithTheOthers) {
-  ReadyQueue queue;
-  for (Sequence job = 1; job <= 100; ++job) queue.push("busy", job, 10);
-  for (int i = 0; i < 90; ++i) queue.pop();
-  for (Sequence job = 101; job <= 110; ++job) queue.push("late", job, 10);
-  EXPECT_EQ(queue.pop(), 101u);
-  EXPECT_EQ(queue.pop(), 91u);
-  EXPECT_EQ(queue.pop(), 102u);
-  EXPECT_EQ(queue.pop(), 92u);
+TEST_F(ReadyQueueTest, AClientThatWasIdleStartsLevelWithTheOthers) {
+  for (Sequence sequence = 1; sequence <= 100; ++sequence) push(sequence, kAnn, 10);
+  for (int i = 0; i < 90; ++i) pop();
+  for (Sequence sequence = 101; sequence <= 110; ++sequence) push(sequence, kBob, 10);
+  EXPECT_EQ(pop(), 101u);
+  EXPECT_EQ(pop(), 91u);
+  EXPECT_EQ(pop(), 102u);
+  EXPECT_EQ(pop(), 92u);
 }
 
-TEST(ReadyQueueTest, AJobWithoutCostCountsAsOne) {
-  ReadyQueue queue;
-  for (const Sequence job : {1u, 2u, 3u}) queue.push("free", job, 0);
-  for (const Sequence job : {4u, 5u, 6u}) queue.push("paid", job, 1);
-  EXPECT_THAT(pop_all(queue), ElementsAre(1, 4, 2, 5, 3, 6));
+TEST_F(ReadyQueueTest, AJobWithoutCostCountsAsOne) {
+  for (const Sequence sequence : {1u, 2u, 3u}) push(sequence, kAnn, 0);
+  for (const Sequence sequence : {4u, 5u, 6u}) push(sequence, kBob, 1);
+  EXPECT_THAT(pop_all(), ElementsAre(1, 4, 2, 5, 3, 6));
 }
 
-TEST(ReadyQueueTest, ADelayedJobJoinsAtItsTimeAndInItsPlace) {
-  ReadyQueue queue;
+TEST_F(ReadyQueueTest, AJobCanBeTakenOutWhereverItIs) {
+  for (Sequence sequence = 1; sequence <= 5; ++sequence) add(sequence, sequence == 4 ? kBob : kAnn);
+  job(5).expires_ms = 1'000;
+  for (Sequence sequence = 1; sequence <= 5; ++sequence) queue_.push(slots_[sequence]);
+  EXPECT_EQ(pop(), 5u);
+  queue_.push(slots_[5]);
+  for (const Sequence sequence : {2u, 4u, 5u}) queue_.remove(slots_[sequence]);
+  EXPECT_EQ(queue_.size(), 2u);
+  EXPECT_EQ(queue_.oldest(), slots_[1]);
+  EXPECT_THAT(pop_all(), ElementsAre(1, 3));
+}
+
+// What was taken out leaves its place behind, and the slot may be another job's by the time the place is
+// reached.
+TEST_F(ReadyQueueTest, AForgottenJobsPlaceIsNotItsSuccessors) {
+  push(1);
+  push(2);
+  push(3);
+  queue_.remove(slots_[2]);
+  jobs_.erase(slots_[2]);
+  push(4);
+  EXPECT_EQ(slots_[4], slots_[2]);
+  EXPECT_THAT(pop_all(), ElementsAre(1, 3, 4));
+}
+
+TEST_F(ReadyQueueTest, OlderJobsComeInInFront) {
+  ReadyQueue older(jobs_);
+  for (const Sequence sequence : {1u, 2u}) older.push(add(sequence));
+  older.push(add(3, kBob));
+  older.push(add(4));
+  push(5);
+  push(6, kCid);
+  queue_.put_in_front(std::move(older));
+  EXPECT_EQ(queue_.size(), 6u);
+  EXPECT_EQ(queue_.oldest(), slots_[1]);
+  EXPECT_THAT(pop_all(), ElementsAre(1, 3, 6, 2, 4, 5));
+}
+
+TEST_F(ReadyQueueTest, RandomComingsAndGoingsLoseNothingAndKeepEveryClientsOrder) {
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  std::map<uint32_t, std::set<Sequence>> expected;  // by client
+  Sequence next = 1;
+  size_t n_expected = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const auto client = static_cast<uint32_t>(random() % 3);
+    std::set<Sequence>& mine = expected[client];
+    const uint64_t dice = random() % 10;
+    if (dice < 4) {
+      push(next, client, static_cast<uint32_t>(random() % 50));
+      mine.insert(next++);
+      ++n_expected;
+    } else if (dice < 6 && !mine.empty()) {  // away
+      const Sequence sequence = *std::next(mine.begin(), static_cast<long>(random() % mine.size()));
+      queue_.remove(slots_[sequence]);
+      if (random() % 2 == 0) {
+        queue_.push(slots_[sequence]);  // and back
+      } else {
+        jobs_.erase(slots_[sequence]);
+        mine.erase(sequence);
+        --n_expected;
+      }
+    } else if (const Sequence sequence = pop(); sequence != 0) {
+      std::set<Sequence>& theirs = expected[job(sequence).client];
+      ASSERT_EQ(*theirs.begin(), sequence);
+      if (dice == 9) {
+        queue_.push(slots_[sequence]);
+      } else {
+        theirs.erase(sequence);
+        jobs_.erase(slots_[sequence]);
+        --n_expected;
+      }
+    }
+    ASSERT_EQ(queue_.size(), n_expected);
+  }
+  EXPECT_EQ(pop_all().size(), n_expected);
+}
+
+TEST(TimersTest, JobsComeOutAtTheirTimeAndNotBefore) {
+  Timers timers;
   const TimePoint start{};
-  queue.push_delayed("ann", 1, 1, start + 10ms);
-  queue.push("ann", 2, 1);
-  queue.push("ann", 3, 1);
-  EXPECT_EQ(queue.size(), 3u);
-  EXPECT_EQ(queue.next_release(), start + 10ms);
-  queue.release(start + 9ms);
-  EXPECT_EQ(queue.pop(), 2u);
-  queue.release(start + 10ms);
-  EXPECT_EQ(queue.next_release(), std::nullopt);
-  EXPECT_THAT(pop_all(queue), ElementsAre(1, 3));
-}
-
-TEST(ReadyQueueTest, AJobCanBeTakenOutWhereverItIs) {
-  ReadyQueue queue;
-  queue.push("ann", 1, 1);
-  queue.push("bob", 2, 1);
-  queue.push_delayed("ann", 3, 1, TimePoint{} + 10ms);
-  EXPECT_TRUE(queue.remove("ann", 1));
-  EXPECT_FALSE(queue.remove("ann", 1));
-  EXPECT_FALSE(queue.remove("ann", 2));
-  EXPECT_TRUE(queue.remove("ann", 3));
-  queue.release(TimePoint{} + 1h);
-  EXPECT_THAT(pop_all(queue), ElementsAre(2));
-  EXPECT_EQ(queue.size(), 0u);
+  timers.add(start + 20ms, {2, 2});
+  timers.add(start + 10ms, {1, 1});
+  timers.add(start + 30ms, {3, 3});
+  EXPECT_EQ(timers.next(), start + 10ms);
+  EXPECT_EQ(timers.take(start + 9ms), std::nullopt);
+  EXPECT_EQ(timers.take(start + 20ms)->slot, 1u);
+  EXPECT_EQ(timers.take(start + 20ms)->slot, 2u);
+  EXPECT_EQ(timers.take(start + 20ms), std::nullopt);
+  EXPECT_EQ(timers.next(), start + 30ms);
 }
 
 }  // namespace

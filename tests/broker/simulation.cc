@@ -26,6 +26,8 @@ Simulation::Simulation(const SimulationConfig& config)
   for (int i = 0; i < config.n_jobs; ++i) {
     SimJob job;
     job.client = "client" + std::to_string(random_() % static_cast<uint64_t>(config.n_clients));
+    // Some jobs are equal.
+    job.text = "text " + std::to_string(random_() % static_cast<uint64_t>(config.n_jobs));
     job.next_act = now_ + random_duration(0, static_cast<int>(config.storm / 1ms));
     jobs_.emplace(job_id_from_key("job " + std::to_string(i)), std::move(job));
   }
@@ -63,10 +65,11 @@ std::vector<Event> Simulation::arrivals(std::vector<Sent>& queue) {
 void Simulation::start_broker() {
   dispatcher_ = std::make_unique<Dispatcher>(dispatcher_config_);
   const auto replayed =
-      journal_.replay({[&](AcceptedFact fact, size_t n) { return dispatcher_->replay(std::move(fact), n); },
-                       [&](const FinishedFact& fact) { return dispatcher_->replay(fact); }});
+      journal_.replay({[&](const AcceptedFact& fact, size_t n) { return dispatcher_->replay(fact, n); },
+                       [&](const FinishedFact& fact) { return dispatcher_->replay(fact); },
+                       [&](Sequence finished) { dispatcher_->replay_acknowledged(finished); }});
   if (!replayed) wrong("replay: " + replayed.error().text);
-  dispatcher_->start(now_);
+  dispatcher_->start(now_, wall_ms());
   held_.clear();
   to_broker_.clear();
 }
@@ -110,8 +113,7 @@ void Simulation::step_broker() {
   if (dies && moment == 0) return start_broker();
   gave_up_.clear();
   note_renewals(events);
-  const auto wall_ms = static_cast<int64_t>(now_.time_since_epoch() / 1ms);
-  Plan plan = dispatcher_->turn({now_, wall_ms}, std::move(events));
+  Plan plan = dispatcher_->turn({now_, wall_ms()}, std::move(events));
   check_credits(plan);
   if (dies && moment == 1) return start_broker();
   (void)journal_.commit(plan.facts);
@@ -130,11 +132,11 @@ void Simulation::step_broker() {
     }
     post(to_peers_, {speech.to, std::move(speech.message)});
   }
-  for (const auto& [to, places] : plan.outcomes) {
+  for (const auto& [client, worker, places] : plan.outcomes) {
     for (const size_t place : places) {
       const FinishedFact& fact = plan.facts.finished[place];
-      ResultMessage message{to.second, {{fact.id, fact.attempt, fact.error, false, fact.payload}}};
-      post(to_peers_, {{Door::kSubmit, peer_of_client(to.first)}, std::move(message)});
+      ResultMessage message{worker, {{fact.id, fact.attempt, fact.error, false, fact.payload}}};
+      post(to_peers_, {{Door::kSubmit, peer_of_client(client)}, std::move(message)});
     }
   }
   check_leases();
@@ -143,7 +145,9 @@ void Simulation::step_broker() {
 // When did each worker last speak of each of its jobs, and who gave something back of its own will?
 void Simulation::note_renewals(const std::vector<Event>& events) {
   std::map<std::string, std::string> worker_at;  // by connection
-  for (const auto& [name, worker] : dispatcher_->workers().all()) worker_at[worker.peer] = name;
+  for (const auto& [name, number] : dispatcher_->workers().all()) {
+    worker_at[dispatcher_->workers()[number].peer] = name;
+  }
   const auto renew = [&](const std::string& name, const std::vector<HeldLease>& named) {
     for (const HeldLease& lease : named) {
       const auto held = held_.find(lease.id);
@@ -172,8 +176,10 @@ void Simulation::note_renewals(const std::vector<Event>& events) {
 void Simulation::check_credits(const Plan& plan) {
   for (const Speech& speech : plan.speeches) {
     if (!std::holds_alternative<Job>(speech.message)) continue;
-    for (const auto& [name, worker] : dispatcher_->workers().all()) {
-      if (worker.peer == speech.to.peer && worker.leased > worker.credit_max)
+    for (const auto& [name, number] : dispatcher_->workers().all()) {
+      const Worker& worker = dispatcher_->workers()[number];
+      if (worker.peer == speech.to.peer &&
+          worker.leases.size() > worker.credit_max + worker.interactive_extra)
         wrong(name + " was lent beyond its credit");
     }
   }
@@ -181,17 +187,19 @@ void Simulation::check_credits(const Plan& plan) {
 
 // What the broker itself says of its leases, against what was seen from outside.
 void Simulation::check_leases() {
-  Plan plan = dispatcher_->turn({now_, 0}, [] {
+  Plan plan = dispatcher_->turn({now_, wall_ms()}, [] {
     std::vector<Event> events;
-    events.push_back({{Door::kSubmit, "observer"}, Status{1, 4'096}});
+    events.push_back({{Door::kSubmit, "observer"}, Status{1}});
+    events.push_back({{Door::kSubmit, "observer"}, List{2, false, "", 0, 4'096}});
     return events;
   }());
   if (!plan.facts.empty()) wrong("a turn at the same time decided something new");
   const auto& status = std::get<StatusReply>(plan.speeches.at(0).message);
+  const auto& listed = std::get<Listed>(plan.speeches.at(1).message);
 
   std::map<std::string, uint32_t> n_leased;
   std::map<JobId, Held> now_held;
-  for (const JobStatus& job : status.jobs) {
+  for (const JobStatus& job : listed.jobs) {
     if (job.state != JobState::kLeased) continue;
     ++n_leased[job.worker];
     const auto before = held_.find(job.id);

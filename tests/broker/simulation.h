@@ -60,6 +60,7 @@ class Simulation {
   };
   struct SimJob {
     std::string client;
+    std::string text;
     bool is_accepted = false;            // the client heard so
     std::optional<std::string> outcome;  // the first that the client heard of, by any way
     TimePoint next_act;
@@ -73,6 +74,7 @@ class Simulation {
   static std::string peer_of_client(const std::string& client) { return "client " + client; }
   bool chance(double probability);
   Duration random_duration(int from_ms, int to_ms);
+  int64_t wall_ms() const { return static_cast<int64_t>(now_.time_since_epoch() / milliseconds(1)); }
   bool is_storm() const { return now_ < storm_ends_; }
   void wrong(const std::string& what);
 

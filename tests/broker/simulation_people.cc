@@ -14,7 +14,8 @@ void Simulation::wake_worker(SimWorker& worker) {
   worker.jobs.clear();
   worker.peer = "connection " + std::to_string(++n_connections_);
   worker.next_heartbeat = now_ + dispatcher_config_.heartbeat;
-  post(to_broker_, {{Door::kWork, worker.peer}, Hello{worker.name, "host", "model", worker.credit, {}, {}}});
+  post(to_broker_,
+       {{Door::kWork, worker.peer}, Hello{worker.name, "host", "model", worker.credit, {}, {}, 0, 0}});
 }
 
 void Simulation::step_workers() {
@@ -80,7 +81,10 @@ void Simulation::step_clients() {
     const Address from{Door::kSubmit, peer_of_client(job.client)};
     if (!job.is_accepted) {
       post(to_broker_,
-           {from, Submit{1, job.client, {{id, 0, static_cast<uint32_t>(1 + random_() % 300), 0, "text"}}}});
+           {from,
+            Submit{1,
+                   job.client,
+                   {{.id = id, .cost = static_cast<uint32_t>(1 + random_() % 300), .payload = job.text}}}});
     } else if (chance(0.01)) {
       post(to_broker_, {from, Cancel{1, {id}}});
     } else {
@@ -98,12 +102,12 @@ void Simulation::deliver_to_client(const Message& message) {
     for (const FetchedItem& item : fetched->items) {
       if (item.state == JobState::kUnknown)
         wrong("job " + item.id.to_string() + " was accepted and is unknown");
-      if (item.state == JobState::kDone) hear_outcome(item.id, item.payload);
-      if (item.state == JobState::kFailed) hear_outcome(item.id, item.error.text);
+      if (item.state == JobState::kDone) hear_outcome(item.id, item.payload.to_string());
+      if (is_finished(item.state) && item.state != JobState::kDone) hear_outcome(item.id, item.error.text);
     }
   } else if (const auto* result = std::get_if<ResultMessage>(&message)) {
     for (const ResultItem& item : result->items) {
-      hear_outcome(item.id, item.error.text.empty() ? item.payload : item.error.text);
+      hear_outcome(item.id, item.error.text.empty() ? item.payload.to_string() : item.error.text);
     }
   }
 }

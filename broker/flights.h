@@ -1,0 +1,90 @@
+// Equal jobs that are under way at the same time run once (single flight): one of them, the leader, goes
+// through the queue, and the others wait for its outcome.
+
+#pragma once
+
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "broker/job_table.h"
+#include "shared/base/assert.h"
+
+namespace tandem::broker {
+
+// Jobs are equal when their payloads are: text, tasks, settings and namespace are all in there. The hash of
+// the payload is 128 bits and keyed, so that nobody can make two payloads meet on purpose. One thread.
+class Flights {
+  auto at() const {
+    return [this](Slot slot) -> const JobRecord& { return (*jobs_)[slot]; };
+  }
+
+ public:
+  // The table outlives it.
+  explicit Flights(JobTable& jobs) : jobs_(&jobs) {}
+
+  // The job waits for nothing. True: it is the leader of its payload, now or already. False: it now waits for
+  // another (Waits::kTwin).
+  bool lead_or_join(Slot job) {
+    const Slot leader = leaders_.find((*jobs_)[job].payload_hash, at());
+    if (leader == job) return true;
+    if (leader == kNoSlot) {
+      leaders_.insert(job, at());
+      return true;
+    }
+    JobRecord& record = (*jobs_)[job];
+    record.waits = Waits::kTwin;
+    record.holder = leader;
+    twins_[leader].push_back(*jobs_, job);
+    return false;
+  }
+
+  // For a job that is leased already: it leads unless another does.
+  void lead_if_free(Slot job) {
+    if (leaders_.find((*jobs_)[job].payload_hash, at()) == kNoSlot) leaders_.insert(job, at());
+  }
+
+  // The job waits for its leader, and now for nothing; it does not lead.
+  void leave(Slot job) {
+    JobRecord& record = (*jobs_)[job];
+    TANDEM_ASSERT(record.waits == Waits::kTwin, "only who joined can leave");
+    const auto found = twins_.find(record.holder);
+    found->second.remove(*jobs_, job);
+    if (found->second.empty()) twins_.erase(found);
+    record.waits = Waits::kNothing;
+  }
+
+  // The job does not lead any more. Gives those that waited for it, in the order in which they came, waiting
+  // for nothing. Empty if nobody did, or it did not lead.
+  std::vector<Slot> land(Slot job) {
+    if (leaders_.find((*jobs_)[job].payload_hash, at()) != job) return {};
+    leaders_.erase(job, at());
+    std::vector<Slot> waiting;
+    const auto found = twins_.find(job);
+    if (found == twins_.end()) return waiting;
+    SlotList list = std::exchange(found->second, {});
+    twins_.erase(found);
+    while (!list.empty()) {
+      const Slot twin = list.first();
+      list.remove(*jobs_, twin);
+      (*jobs_)[twin].waits = Waits::kNothing;
+      waiting.push_back(twin);
+    }
+    return waiting;
+  }
+
+  // Calls visit(slot) for each job that waits for `leader`.
+  template <typename Visit>
+  void for_twins(Slot leader, Visit&& visit) const {
+    const auto found = twins_.find(leader);
+    if (found == twins_.end()) return;
+    for (Slot twin = found->second.first(); twin != kNoSlot; twin = (*jobs_)[twin].next) visit(twin);
+  }
+
+ private:
+  JobTable* jobs_;
+  SlotIndex<ByPayload> leaders_;
+  std::unordered_map<Slot, SlotList> twins_;  // by leader, if there are any
+};
+
+}  // namespace tandem::broker

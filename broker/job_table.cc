@@ -1,0 +1,99 @@
+#include "broker/job_table.h"
+
+#include <cstring>
+
+#include "shared/base/assert.h"
+
+namespace tandem::broker {
+namespace {
+
+// Ids and hashes come from outside: mixed, so that nobody's choice of bits fills one corner of a table
+// (splitmix64's finisher).
+uint64_t mix(uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9ull;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebull;
+  return x ^ x >> 31;
+}
+
+uint64_t mixed(const std::array<uint8_t, 16>& bytes) {
+  uint64_t high = 0, low = 0;
+  std::memcpy(&high, bytes.data(), 8);
+  std::memcpy(&low, bytes.data() + 8, 8);
+  return mix(low ^ mix(high));
+}
+
+constexpr size_t kTidyAt = 4096;  // finished jobs in the order of arrival that are not worth the work
+
+}  // namespace
+
+uint64_t ById::hash(const JobId& id) {
+  return mixed(id.bytes);
+}
+
+uint64_t ByPayload::hash(const Hash128& hash) {
+  return mixed(hash.bytes);
+}
+
+Slot JobTable::add(const JobRecord& record) {
+  Slot slot = kNoSlot;
+  if (free_.empty()) {
+    slot = static_cast<Slot>(n_slots_++);
+    if (slot / kChunk == chunks_.size()) chunks_.push_back(std::make_unique<JobRecord[]>(kChunk));
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  (*this)[slot] = record;
+  ids_.insert(slot, [this](Slot at) -> const JobRecord& { return (*this)[at]; });
+  TANDEM_DCHECK(arrivals_.empty() || arrivals_.back().sequence() < record.sequence,
+                "jobs arrive one after the other");
+  arrivals_.push_back(
+      {static_cast<uint32_t>(record.sequence >> 32), static_cast<uint32_t>(record.sequence), slot});
+  ++n_jobs_;
+  return slot;
+}
+
+void JobTable::erase(Slot slot) {
+  ids_.erase(slot, [this](Slot at) -> const JobRecord& { return (*this)[at]; });
+  (*this)[slot] = JobRecord{};
+  free_.push_back(slot);
+  --n_jobs_;
+}
+
+void JobTable::arrive_again(Slot slot) {
+  const Sequence sequence = (*this)[slot].sequence;
+  const auto place = std::lower_bound(arrivals_.begin(), arrivals_.end(), sequence,
+                                      [](const Arrival& a, Sequence at) { return a.sequence() < at; });
+  if (place != arrivals_.end() && place->sequence() == sequence) return;
+  arrivals_.insert(place, {static_cast<uint32_t>(sequence >> 32), static_cast<uint32_t>(sequence), slot});
+}
+
+void JobTable::tidy() {
+  while (!arrivals_.empty() && !is_unfinished(arrivals_.front())) arrivals_.pop_front();
+  n_arrivals_seen_ = std::min(n_arrivals_seen_, arrivals_.size());
+  // One job that waits for a year must not keep the places of all that came and went after it.
+  if (arrivals_.size() < 2 * n_arrivals_seen_ + kTidyAt) return;
+  std::erase_if(arrivals_, [this](const Arrival& arrival) { return !is_unfinished(arrival); });
+  n_arrivals_seen_ = arrivals_.size();
+}
+
+void SlotList::push_back(JobTable& jobs, Slot slot) {
+  JobRecord& record = jobs[slot];
+  record.previous = last_;
+  record.next = kNoSlot;
+  (last_ == kNoSlot ? first_ : jobs[last_].next) = slot;
+  last_ = slot;
+  ++size_;
+}
+
+void SlotList::remove(JobTable& jobs, Slot slot) {
+  JobRecord& record = jobs[slot];
+  (record.previous == kNoSlot ? first_ : jobs[record.previous].next) = record.next;
+  (record.next == kNoSlot ? last_ : jobs[record.next].previous) = record.previous;
+  record.previous = record.next = kNoSlot;
+  --size_;
+}
+
+}  // namespace tandem::broker
