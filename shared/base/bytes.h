@@ -48,6 +48,8 @@ class Bytes {
 
   friend bool operator==(const Bytes& a, const Bytes& b) { return a.view_ == b.view_; }
   friend bool operator==(const Bytes& a, std::string_view b) { return a.view_ == b; }
+  friend bool operator==(const Bytes& a, const std::string& b) { return a.view_ == b; }
+  friend bool operator==(const Bytes& a, const char* b) { return a.view_ == b; }
   friend std::ostream& operator<<(std::ostream& out, const Bytes& bytes) { return out << bytes.view_; }
 
  private:
