@@ -5,11 +5,13 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <optional>
 #include <string>
 #include <thread>
+#include <zmq.hpp>
 
 #include "shared/net/sockets.h"
 #include "shared/net/wait.h"
@@ -24,8 +26,8 @@ using namespace std::chrono_literals;
 using ::testing::SizeIs;
 using testing::TempDir;
 
-TEST(WorkerTest, AnswersWhatItIsLentAndLeavesWhenAsked) {
-  const TempDir folder;
+// The tiny model, two tasks, sockets in the folder.
+WorkerConfig config_in(const TempDir& folder) {
   const std::string head =
       "version = 1\ndescription = \"for tests\"\n[prompt]\nuser = \"{text}\"\n[answer]\n";
   std::filesystem::create_directories(folder / "tasks");
@@ -45,6 +47,12 @@ labels = [{ id = "good", say = "Good", display = "Good" }, { id = "bad", say = "
   config.cache_bytes = 16u << 20;
   config.kv_bytes = 8u << 20;
   config.threads = 1;
+  return config;
+}
+
+TEST(WorkerTest, AnswersWhatItIsLentAndLeavesWhenAsked) {
+  const TempDir folder;
+  const WorkerConfig config = config_in(folder);
 
   NetContext net;
   auto work = RouterSocket::bind(net, config.work_endpoint);
@@ -76,7 +84,10 @@ labels = [{ id = "good", say = "Good", display = "Good" }, { id = "bad", say = "
     wait({*work, *results}, 100ms);
     while (auto received = work->receive()) {
       ASSERT_TRUE(received->message) << received->message.error().text;
-      if (std::holds_alternative<Hello>(*received->message)) {
+      if (const auto* hello = std::get_if<Hello>(&*received->message)) {
+        EXPECT_GT(hello->credit_max, 0u);
+        EXPECT_EQ(hello->interactive_extra, std::max(hello->credit_max / 4, 1u));
+        EXPECT_GT(hello->cost_max, 0u);
         EXPECT_TRUE(work->send(received->peer, Welcome{.lease_ms = 60'000, .heartbeat_ms = 1000}));
         EXPECT_TRUE(work->send(received->peer, jobs));
       }
@@ -115,6 +126,38 @@ labels = [{ id = "good", say = "Good", display = "Good" }, { id = "bad", say = "
   // Equal questions, equal answers, however they were batched or shared.
   for (size_t i = 30; i < kJobs; ++i) {
     EXPECT_EQ(done[jobs.items[i].id].tasks[1].text, done[jobs.items[i - 30].id].tasks[1].text);
+  }
+}
+
+// Before that a broker knew nothing of this: it writes its own version over the refusal.
+TEST(WorkerTest, EndsWithAnErrorWhenTheBrokerSpeaksAnotherVersion) {
+  for (const uint8_t version : {1, 2}) {
+    const TempDir folder;
+    const WorkerConfig config = config_in(folder);
+    zmq::context_t context;
+    zmq::socket_t broker(context, zmq::socket_type::router);
+    broker.set(zmq::sockopt::linger, 0);
+    broker.set(zmq::sockopt::rcvtimeo, 60'000);
+    broker.bind(config.work_endpoint);
+
+    StopSignal stop;
+    Result<void> ran;
+    std::thread worker([&] { ran = run_worker(config, SystemClock(), stop, [](const std::string&) {}); });
+    zmq::message_t peer, part;
+    EXPECT_TRUE(broker.recv(peer) && broker.recv(part));
+    EXPECT_EQ(part.to_string(), "\x02\x11") << "Hello";
+    const Frames frames =
+        encode(Refused{0, {ErrorCode::kUnsupported, "expected protocol version 7, found 2"}}, version);
+    broker.send(peer, zmq::send_flags::sndmore);
+    for (const std::string* frame : {&frames.head, &frames.envelope}) {
+      broker.send(zmq::buffer(*frame), zmq::send_flags::sndmore);
+    }
+    broker.send(zmq::buffer(frames.payload), zmq::send_flags::none);
+    worker.join();
+    ASSERT_FALSE(ran);
+    EXPECT_EQ(ran.error().code, ErrorCode::kUnsupported) << "which ends the program with 1";
+    EXPECT_THAT(ran.error().text, ::testing::HasSubstr("does not understand protocol version 2"));
+    EXPECT_THAT(ran.error().text, ::testing::HasSubstr("expected protocol version 7, found 2"));
   }
 }
 

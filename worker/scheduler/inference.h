@@ -41,9 +41,6 @@ struct DecodeWork {
 using SequenceId = uint64_t;  // the frontend's number; below kSequenceIdMax
 inline constexpr SequenceId kSequenceIdMax = SequenceId{1} << 63;
 
-// Somebody is looking at it while it is answered, or not: an interactive sequence goes before bulk in every
-// step.
-
 struct SequenceRequest {
   SequenceId id = 0;
   engine::Tokens prompt;
@@ -61,6 +58,10 @@ struct PrimePrefix {
 };
 using ToInference = std::variant<SequenceRequest, CancelSequence, PrimePrefix>;
 
+// The model is working on these now for the first time; told once of each, before anything else of it.
+struct SequencesBegan {
+  std::vector<SequenceId> ids;
+};
 struct SequenceDelta {
   SequenceId id = 0;
   std::string text;
@@ -78,6 +79,6 @@ struct SequenceDone {
   Duration queued{}, prefill{}, decode{};
   Error error;  // text not empty: it could not run (too long for the KV cache, ...)
 };
-using FromInference = std::variant<SequenceDelta, SequenceDone>;
+using FromInference = std::variant<SequencesBegan, SequenceDelta, SequenceDone>;
 
 }  // namespace tandem
