@@ -129,6 +129,71 @@ TEST(WorkerTest, AnswersWhatItIsLentAndLeavesWhenAsked) {
   }
 }
 
+// Much more than it can run at a time; half is asked back, and then it is told to end.
+TEST(WorkerTest, GivesBackWhatItDidNotBeginAndFinishesTheRest) {
+  const TempDir folder;
+  WorkerConfig config = config_in(folder);
+  config.sequences_max = 1;
+  config.cache = false;
+  NetContext net;
+  auto work = RouterSocket::bind(net, config.work_endpoint);
+  auto results = PullSocket::bind(net, config.results_endpoint);
+  ASSERT_TRUE(work && results);
+  StopSignal stop;
+  const SystemClock clock;
+  Result<void> ran;
+  std::thread worker([&] { ran = run_worker(config, clock, stop, [](const std::string&) {}); });
+
+  constexpr size_t kJobs = 100;
+  Job jobs{.lease_ms = 60'000, .items = {}};
+  Recall recall;
+  for (size_t i = 0; i < kJobs; ++i) {
+    JobRequest request;
+    request.text = "text number " + std::to_string(i);
+    request.tasks = {"mood", "reply"};
+    jobs.items.push_back({make_job_id(), 1, encode(request)});
+    if (i % 2 == 1) recall.ids.push_back(jobs.items.back().id);
+  }
+  std::map<JobId, int> done, returned;
+  bool said_goodbye = false, asked_to_stop = false;
+  const TimePoint until = clock.now() + 60s;
+  while (!said_goodbye && clock.now() < until) {
+    wait({*work, *results}, 100ms);
+    while (auto received = work->receive()) {
+      ASSERT_TRUE(received->message) << received->message.error().text;
+      if (std::holds_alternative<Hello>(*received->message)) {
+        EXPECT_TRUE(work->send(received->peer, Welcome{.lease_ms = 60'000, .heartbeat_ms = 1000}));
+        EXPECT_TRUE(work->send(received->peer, jobs));
+        EXPECT_TRUE(work->send(received->peer, recall));
+      } else if (const auto* back = std::get_if<Returned>(&*received->message)) {
+        for (const HeldLease& lease : back->held) ++returned[lease.id];
+        if (!asked_to_stop) ::raise(SIGTERM);
+        asked_to_stop = true;
+      }
+      said_goodbye |= std::holds_alternative<Goodbye>(*received->message);
+    }
+    while (auto received = results->receive()) {
+      ASSERT_TRUE(*received) << received->error().text;
+      const auto* finished = std::get_if<ResultMessage>(&**received);
+      if (finished == nullptr) continue;
+      for (const ResultItem& item : finished->items) ++done[item.id];
+    }
+  }
+  worker.join();
+  EXPECT_TRUE(said_goodbye);
+  EXPECT_TRUE(ran) << ran.error().text;
+  // The last results may still be on their way: another socket than Goodbye.
+  while (done.size() + returned.size() < kJobs && wait({*results}, 10s)) {
+    while (auto received = results->receive()) {
+      if (const auto* finished = std::get_if<ResultMessage>(&**received)) {
+        for (const ResultItem& item : finished->items) ++done[item.id];
+      }
+    }
+  }
+  EXPECT_FALSE(returned.empty());
+  for (const JobItem& job : jobs.items) EXPECT_EQ(done[job.id] + returned[job.id], 1);
+}
+
 // Before that a broker knew nothing of this: it writes its own version over the refusal.
 TEST(WorkerTest, EndsWithAnErrorWhenTheBrokerSpeaksAnotherVersion) {
   for (const uint8_t version : {1, 2}) {

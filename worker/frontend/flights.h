@@ -30,6 +30,7 @@ struct Flight {
   SequenceId id = 0;
   WorkOrder order;
   std::vector<Waiter> waiters;
+  Urgency urgency = Urgency::kBulk;
   bool begun = false;     // by the model
   bool store = false;     // somebody allows the answer into the cache
   std::string published;  // of a streamed answer, so far

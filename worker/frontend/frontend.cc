@@ -106,11 +106,16 @@ void Frontend::begin_task(ActiveJob& job, uint32_t index) {
     if (waiter.stream) stream(waiter, flight->published);
     flight->waiters.push_back(waiter);
     flight->store |= store;
+    if (job.urgency == Urgency::kInteractive && flight->urgency == Urgency::kBulk) {
+      flight->urgency = Urgency::kInteractive;
+      inference_.push(HurrySequence{flight->id});
+    }
     return;
   }
   Flight& flight = flights_.start(std::move(*order));
   flight.waiters.push_back(waiter);
   flight.store = store;
+  flight.urgency = job.urgency;
   inference_.push(flight.order.to_sequence(flight.id, job.arrived, waiter.stream, job.urgency));
 }
 

@@ -51,12 +51,16 @@ struct SequenceRequest {
 struct CancelSequence {
   SequenceId id = 0;
 };
+// Somebody waits for it now: from here on it is interactive.
+struct HurrySequence {
+  SequenceId id = 0;
+};
 // Prompts will begin so: computed once, when there is nothing better to do, and kept as long as there is
 // room. Nothing is told of it. One that cannot be computed (too long, unknown tokens) is forgotten.
 struct PrimePrefix {
   engine::Tokens tokens;
 };
-using ToInference = std::variant<SequenceRequest, CancelSequence, PrimePrefix>;
+using ToInference = std::variant<SequenceRequest, CancelSequence, HurrySequence, PrimePrefix>;
 
 // The model is working on these now for the first time; told once of each, before anything else of it.
 struct SequencesBegan {

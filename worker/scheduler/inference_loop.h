@@ -54,6 +54,7 @@ class InferenceLoop {
 
   void hear(SequenceRequest request);
   void hear(const CancelSequence& cancel);
+  void hear(const HurrySequence& hurry) { scheduler_.hurry(hurry.id); }
   void hear(PrimePrefix prefix);
   void admit();
   // Lets those that copy their input guess tokens for the next step.

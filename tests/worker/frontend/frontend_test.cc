@@ -138,6 +138,8 @@ class FrontendTest : public ::testing::Test {
         asked_.push_back(std::move(*request));
       } else if (auto* prefix = std::get_if<PrimePrefix>(&said)) {
         primed_.push_back(std::move(prefix->tokens));
+      } else if (auto* hurry = std::get_if<HurrySequence>(&said)) {
+        hurried_.push_back(hurry->id);
       } else {
         cancelled_.push_back(std::get<CancelSequence>(said).id);
       }
@@ -197,7 +199,7 @@ class FrontendTest : public ::testing::Test {
   std::unique_ptr<Frontend> frontend_;
 
   std::vector<SequenceRequest> asked_;
-  std::vector<SequenceId> cancelled_;
+  std::vector<SequenceId> cancelled_, hurried_;
   std::vector<engine::Tokens> primed_;
   std::vector<JobPart> parts_;
   std::vector<ResultItem> results_;
@@ -445,6 +447,22 @@ TEST_F(FrontendTest, RunsEqualQuestionsThatMeetOnce) {
   EXPECT_THAT((std::vector{results_[0].id, results_[1].id}), ::testing::UnorderedElementsAre(first, second));
   EXPECT_EQ(decode_job_result(results_[0].payload)->tasks[0].text->text, "hello");
   EXPECT_EQ(decode_job_result(results_[1].payload)->tasks[0].text->text, "hello");
+}
+
+// Or a person would wait behind all the bulk that the first one waits behind.
+TEST_F(FrontendTest, HurriesBulkWorkThatSomebodyBeginsToWaitFor) {
+  job(ask("a fine day", {"reply"}));
+  job(ask("a fine day", {"reply"}));
+  EXPECT_THAT(hurried_, IsEmpty());
+  LeasedJob urgent = lent(ask("a fine day", {"reply"}));
+  urgent.urgency = Urgency::kInteractive;
+  tell(urgent);
+  ASSERT_THAT(asked_, SizeIs(1));
+  EXPECT_THAT(hurried_, ElementsAre(asked_[0].id));
+  JobRequest request = ask("a fine day", {"reply"});
+  request.stream = true;
+  job(request);
+  EXPECT_THAT(hurried_, SizeIs(1)) << "once is enough";
 }
 
 TEST_F(FrontendTest, AnswersATaskThatIsAskedForTwiceInOneJobTwice) {
