@@ -68,7 +68,7 @@ class BrokerDialogue {
 
   bool welcomed() const { return welcomed_; }
   size_t n_held() const { return held_.size(); }
-  milliseconds heartbeat() const { return heartbeat_; }
+  milliseconds lease() const { return lease_; }
 
  private:
   struct Held {

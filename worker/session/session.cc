@@ -42,6 +42,7 @@ Result<size_t> Session::run(Wake& stop, const std::function<bool()>& stop_reques
     send_results();
     look_for_broker();
     look_for_silence();
+    look_for_stuck_results();
     for (const JobId& id : dialogue_.overdue(clock_.now())) frontend_.push(OverdueJob{id});
     for (const Message& message : dialogue_.due(clock_.now())) speak(message);
 
@@ -111,7 +112,20 @@ void Session::hear(const ReturnedJob& job) {
   dialogue_.give_back(job);
 }
 
-// Once for each time.
+// The broker is there and takes no results (another address, a firewall): all that is held stays with us.
+// That is for people to see. Both are said once for each time.
+void Session::look_for_stuck_results() {
+  const TimePoint now = clock_.now();
+  if (outbox_.n_results() == 0 || !dialogue_.welcomed()) {
+    results_moved_ = now;
+    results_stuck_ = false;
+  } else if (!results_stuck_ && now - results_moved_ >= BrokerDialogue::kSilentLeases * dialogue_.lease()) {
+    results_stuck_ = true;
+    log_.warn("results are not taken at {} for {} leases, although the broker is there results={}",
+              results_.endpoint(), BrokerDialogue::kSilentLeases, outbox_.n_results());
+  }
+}
+
 void Session::look_for_silence() {
   const bool is_silent = dialogue_.is_silent(clock_.now());
   if (is_silent && !broker_silent_) {
@@ -140,6 +154,7 @@ void Session::send_results() {
   while (!outbox_.empty() && tandem::wait({Waitable::room(results_)}, Duration::zero())) {
     if (!results_.send(outbox_.next())) return;
     for (const ResultItem& result : outbox_.sent()) dialogue_.handed_over(result);
+    results_moved_ = clock_.now();
   }
 }
 

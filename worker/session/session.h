@@ -52,6 +52,7 @@ class Session {
   void hear(ResultItem result);
   void hear(const ReturnedJob& job);
   void look_for_silence();
+  void look_for_stuck_results();
   void speak(const Message& message);
   void look_for_broker();
   void send_results();
@@ -68,6 +69,8 @@ class Session {
   Outbox outbox_;
   bool broker_away_ = false;
   bool broker_silent_ = false;
+  TimePoint results_moved_{};  // the results socket took something, or there was nothing to take
+  bool results_stuck_ = false;
   Log log_{"worker.session"};
 };
 
