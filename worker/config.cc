@@ -17,7 +17,7 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
   reader.key("worker.work", config.work_endpoint, "the broker's socket for workers");
   reader.key("worker.results", config.results_endpoint, "the broker's socket for results");
   reader.key("worker.drain", config.drain, {milliseconds(0), hours(1)},
-             "on SIGTERM, so long to finish the jobs that are held");
+             "on SIGTERM, so long to finish the jobs that are begun; the others are given back at once");
   reader.choice("worker.log_level", config.log_level, {"debug", "info", "warn", "error", "off"},
                 "what is logged to standard error");
   reader.key("model.folder", config.model,

@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", TANDEM_VERSION);
   app.footer(
       "Every setting: --print-config. Each can also be given in the environment, as in\n"
-      "TANDEM_ENGINE_KV_BYTES=2GiB. SIGTERM finishes the jobs that are held, a second one ends at once.");
+      "TANDEM_ENGINE_KV_BYTES=2GiB. SIGTERM finishes the jobs that are begun, a second one ends at once.");
 
   ConfigSources sources;
   std::string model, work, results;

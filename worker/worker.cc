@@ -29,12 +29,14 @@ engine::TokenId turn_end(const engine::Tokenizer& tokenizer, const engine::Model
 }
 
 Hello hello_of(const WorkerConfig& config, const engine::Model& model, const TaskBook& tasks,
-               size_t credits) {
+               const Capacity& capacity) {
   Hello hello;
   hello.worker = config.name;
   hello.host = host_name();
   hello.model = model.fingerprint();
-  hello.credit_max = static_cast<uint32_t>(credits);
+  hello.credit_max = static_cast<uint32_t>(capacity.credits);
+  hello.interactive_extra = static_cast<uint32_t>(capacity.interactive_extra);
+  hello.cost_max = capacity.cost_max;
   for (const auto& [name, task] : tasks.tasks()) hello.tasks.push_back(name);
   return hello;
 }
@@ -85,7 +87,7 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   NetContext net;
   SessionOptions session_options{.work_endpoint = config.work_endpoint,
                                  .results_endpoint = config.results_endpoint,
-                                 .hello = hello_of(config, *model, *tasks.book(), capacity.credits),
+                                 .hello = hello_of(config, *model, *tasks.book(), capacity),
                                  .parts_max = capacity.parts_max,
                                  .drain = config.drain};
   TANDEM_ASSIGN(Session session, Session::open(net, std::move(session_options), clock, session_inbox,
@@ -121,7 +123,7 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
 
   std::thread frontend_thread([&] { frontend.run(); });
   std::thread inference_thread([&] { inference.run(); });
-  const size_t n_unfinished = session.run(
+  const Result<size_t> n_unfinished = session.run(
       stop.wake(), [&] { return stop.requested(); },
       [&] {
         on_ready("worker=" + config.name + " model=" + model->fingerprint() +
@@ -134,8 +136,9 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   inference_thread.join();
   const InferenceCounters& counters = inference.counters();
   log.info("stopped unfinished={} steps={} prompt_tokens={} cached_tokens={} computed_tokens={}",
-           n_unfinished, counters.n_steps, counters.prompt_tokens, counters.cached_tokens,
+           n_unfinished.value_or(0), counters.n_steps, counters.prompt_tokens, counters.cached_tokens,
            counters.computed_tokens);
+  if (!n_unfinished) return fail(n_unfinished.error());
   return {};
 }
 

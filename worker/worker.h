@@ -13,8 +13,8 @@
 namespace tandem {
 
 // Loads everything, warms up, serves the broker until `stop`, finishes what it holds. `on_ready` is called
-// once, with a line of facts, when the broker has welcomed the worker. Errors are those of starting; a worker
-// that runs ends by signal only.
+// once, with a line of facts, when the broker has welcomed the worker. Errors are those of starting, and
+// kUnsupported when the broker speaks another version of the protocol; else a worker ends by signal only.
 Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSignal& stop,
                         const std::function<void(const std::string&)>& on_ready);
 

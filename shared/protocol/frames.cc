@@ -271,7 +271,7 @@ Result<Message> decode(std::string_view head, std::string_view envelope, const B
                 "expected a head of 2 bytes (version, kind), found " + std::to_string(head.size()));
   }
   const uint8_t version = static_cast<uint8_t>(head[0]), kind = static_cast<uint8_t>(head[1]);
-  if (version != kProtocolVersion) {
+  if (version != kProtocolVersion && kind != wire::Kind<Refused>::number) {
     return fail(ErrorCode::kUnsupported, "expected protocol version " + std::to_string(kProtocolVersion) +
                                              ", found " + std::to_string(version));
   }

@@ -30,7 +30,8 @@ Frames encode(const Refused& refused, uint8_t version);
 
 // The payloads in the message are slices of `payload`, not copies.
 // kInvalid: what was expected and found, with the field's name. kUnsupported: another protocol version.
-// kTooLong: a limit of shared/base/limits.h, named.
+// kTooLong: a limit of shared/base/limits.h, named. Refused is read under any version: its error says which
+// one the peer speaks.
 Result<Message> decode(std::string_view head, std::string_view envelope, const Bytes& payload);
 
 // The protocol version that a head claims; 0 if it is no head.

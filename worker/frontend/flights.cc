@@ -30,6 +30,16 @@ std::optional<Flight> Flights::end(SequenceId id) {
   return std::move(node.mapped());
 }
 
+bool Flights::has_begun(const JobId& job) const {
+  for (const auto& [id, flight] : flights_) {
+    if (!flight.begun) continue;
+    for (const Waiter& waiter : flight.waiters) {
+      if (waiter.job == job) return true;
+    }
+  }
+  return false;
+}
+
 std::vector<SequenceId> Flights::leave(const JobId& job) {
   std::vector<SequenceId> empty;
   for (auto& [id, flight] : flights_) {

@@ -30,6 +30,8 @@ struct Flight {
   SequenceId id = 0;
   WorkOrder order;
   std::vector<Waiter> waiters;
+  Urgency urgency = Urgency::kBulk;
+  bool begun = false;     // by the model
   bool store = false;     // somebody allows the answer into the cache
   std::string published;  // of a streamed answer, so far
   TrimmedStream trim;
@@ -47,6 +49,9 @@ class Flights {
 
   // Takes it out. Nothing when it is not there: nobody waited any more.
   std::optional<Flight> end(SequenceId id);
+
+  // Whether the model works on one of the job's tasks, or has.
+  bool has_begun(const JobId& job) const;
 
   // Takes a job's tasks out of all flights; gives the flights that nobody waits for any more, which are over.
   std::vector<SequenceId> leave(const JobId& job);

@@ -59,6 +59,7 @@ void Frontend::hear(LeasedJob leased) {
     known->second.attempt = leased.attempt;
     return;
   }
+  if (leased.expires <= clock_.now()) return tell_expired({leased.id, leased.attempt});
   auto request = decode_job_request(leased.payload);
   if (!request) {
     log_.warn("job unreadable job={} {}", leased.id.to_string(), request.error().text);
@@ -74,6 +75,7 @@ void Frontend::hear(LeasedJob leased) {
   job.attempt = leased.attempt;
   job.arrived = leased.arrived;
   job.request = std::move(*request);
+  job.urgency = urgency_of(job.request, leased.urgency);
   job.n_open = job.request.tasks.size();
   job.results.resize(job.n_open);
   const auto n_tasks = static_cast<uint32_t>(job.n_open);
@@ -104,12 +106,17 @@ void Frontend::begin_task(ActiveJob& job, uint32_t index) {
     if (waiter.stream) stream(waiter, flight->published);
     flight->waiters.push_back(waiter);
     flight->store |= store;
+    if (job.urgency == Urgency::kInteractive && flight->urgency == Urgency::kBulk) {
+      flight->urgency = Urgency::kInteractive;
+      inference_.push(HurrySequence{flight->id});
+    }
     return;
   }
   Flight& flight = flights_.start(std::move(*order));
   flight.waiters.push_back(waiter);
   flight.store = store;
-  inference_.push(flight.order.to_sequence(flight.id, job.arrived, waiter.stream, urgency_of(request)));
+  flight.urgency = job.urgency;
+  inference_.push(flight.order.to_sequence(flight.id, job.arrived, waiter.stream, job.urgency));
 }
 
 std::optional<TaskResult> Frontend::look_up(const WorkOrder& order, const JobRequest& request) {
@@ -136,8 +143,52 @@ std::optional<TaskResult> Frontend::look_up(const WorkOrder& order, const JobReq
 
 void Frontend::hear(const CancelledJob& cancelled) {
   if (jobs_.erase(cancelled.id) == 0) return;  // its result is on its way already
-  for (const SequenceId sequence : flights_.leave(cancelled.id)) inference_.push(CancelSequence{sequence});
+  drop_work(cancelled.id);
   log_.debug("job cancelled job={}", cancelled.id.to_string());
+}
+
+void Frontend::drop_work(const JobId& id) {
+  for (const SequenceId sequence : flights_.leave(id)) inference_.push(CancelSequence{sequence});
+}
+
+// Decided here, by what the inference has told: it may have begun a moment ago, and then a step or two are
+// lost with the cancel. Nobody waits for anybody, and a job is here or it is not.
+std::optional<HeldLease> Frontend::take_back(const JobId& id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return std::nullopt;  // its result is on its way already
+  const ActiveJob& job = found->second;
+  if (job.n_open < job.results.size() || flights_.has_begun(id)) return std::nullopt;
+  const HeldLease lease{id, job.attempt};
+  jobs_.erase(found);
+  drop_work(id);
+  return lease;
+}
+
+void Frontend::hear(const RecalledJob& recalled) {
+  const std::optional<HeldLease> lease = take_back(recalled.id);
+  if (!lease) return;
+  session_.push(ReturnedJob{lease->id, lease->attempt});
+  log_.debug("job given back job={} attempt={}", lease->id.to_string(), lease->attempt);
+}
+
+void Frontend::hear(const OverdueJob& overdue) {
+  if (const std::optional<HeldLease> lease = take_back(overdue.id)) tell_expired(*lease);
+}
+
+void Frontend::tell_expired(const HeldLease& lease) {
+  log_.debug("job expired job={} attempt={}", lease.id.to_string(), lease.attempt);
+  session_.push(ResultItem{
+      .id = lease.id,
+      .attempt = lease.attempt,
+      .error = {ErrorCode::kExpired, "expected a job to be begun within its time to live, found that over"},
+      .retry = false,
+      .payload = {}});
+}
+
+void Frontend::hear(const SequencesBegan& began) {
+  for (const SequenceId id : began.ids) {
+    if (Flight* flight = flights_.find(id)) flight->begun = true;
+  }
 }
 
 void Frontend::hear(const SequenceDelta& delta) {

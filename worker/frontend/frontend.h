@@ -23,7 +23,7 @@
 namespace tandem {
 
 // Belongs to the frontend thread, the one that calls run() or turn(). Keeps every job it was given until it
-// has told its result, or was told that it is cancelled.
+// has told its result, has given it back, or was told that it is cancelled.
 class Frontend {
  public:
   // What it works with. `cache` may be empty: then every answer comes from the model.
@@ -53,6 +53,7 @@ class Frontend {
     JobId id;
     uint32_t attempt = 1;
     TimePoint arrived;
+    Urgency urgency = Urgency::kBulk;
     JobRequest request;
     std::vector<std::optional<TaskResult>> results;
     size_t n_open = 0;  // tasks without a result
@@ -60,10 +61,18 @@ class Frontend {
 
   void hear(LeasedJob leased);
   void hear(const CancelledJob& cancelled);
+  void hear(const RecalledJob& recalled);
+  void hear(const OverdueJob& overdue);
+  void hear(const SequencesBegan& began);
   void hear(const SequenceDelta& delta);
   void hear(const SequenceDone& done);
 
   void refresh_tasks();
+  // Takes out the job if nothing of it was begun, or told: its lease, to be given back or answered. Nothing
+  // when it is begun, finished or unknown.
+  std::optional<HeldLease> take_back(const JobId& id);
+  void drop_work(const JobId& id);
+  void tell_expired(const HeldLease& lease);
   void begin_task(ActiveJob& job, uint32_t index);
   std::optional<TaskResult> look_up(const WorkOrder& order, const JobRequest& request);
   void remember(const Flight& flight, const TaskResult& result);

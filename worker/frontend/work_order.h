@@ -18,9 +18,9 @@
 
 namespace tandem {
 
-// Who wants to see the answer while it is written is waiting for it; nothing else on the wire says so.
-inline Urgency urgency_of(const JobRequest& request) {
-  return request.stream ? Urgency::kInteractive : Urgency::kBulk;
+// Who wants to see the answer while it is written is waiting for it, too.
+inline Urgency urgency_of(const JobRequest& request, Urgency of_job) {
+  return request.stream ? Urgency::kInteractive : of_job;
 }
 
 // What answers depend on besides task and text: the same for all jobs of a worker.

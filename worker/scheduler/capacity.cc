@@ -19,6 +19,7 @@ std::string Capacity::describe() const {
          " sequence_tokens_max=" + std::to_string(sequence_tokens_max) +
          " sequences_max=" + std::to_string(sequences_max) +
          " batch_tokens_max=" + std::to_string(batch_tokens_max) + " credits=" + std::to_string(credits) +
+         " interactive_extra=" + std::to_string(interactive_extra) + " cost_max=" + std::to_string(cost_max) +
          " sequences_waiting_max=" + std::to_string(sequences_waiting_max) +
          " parts_max=" + std::to_string(parts_max);
 }
@@ -46,8 +47,12 @@ Result<Capacity> derive_capacity(const CapacityOptions& options, const engine::K
                                               capacity.batch_tokens_max);
   // Twice what runs: when a step frees places, the next jobs are here already, tokenised.
   capacity.credits = 2 * capacity.sequences_max;
-  capacity.sequences_waiting_max = capacity.credits * limits::kTasksPerJobMax;
-  capacity.parts_max = 64 * capacity.credits;
+  // A worker that is full of bulk still takes jobs that somebody waits for; the scheduler lets them pass.
+  capacity.interactive_extra = std::max<size_t>(capacity.credits / 4, 1);
+  // The same twice in tokens: few long texts are as much work as many short ones.
+  capacity.cost_max = uint64_t{2} * capacity.n_blocks * engine::kBlockTokens;
+  capacity.sequences_waiting_max = capacity.jobs_max() * limits::kTasksPerJobMax;
+  capacity.parts_max = 64 * capacity.jobs_max();
   return capacity;
 }
 

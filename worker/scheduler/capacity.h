@@ -26,9 +26,12 @@ struct Capacity {
   size_t sequences_max = 0;        // running at a time
   size_t batch_tokens_max = 0;     // of one step
   size_t credits = 0;              // jobs the broker may lend out to this worker at a time
-  size_t sequences_waiting_max = 0;  // what the frontend can have in line for the engine: credits * tasks
+  size_t interactive_extra = 0;    // interactive jobs on top of these
+  uint64_t cost_max = 0;           // tokens of all jobs that it lends out together
+  size_t sequences_waiting_max = 0;  // what the frontend can have in line for the engine: jobs * tasks
   size_t parts_max = 0;              // parts of answers kept for a results socket that is full
 
+  size_t jobs_max() const { return credits + interactive_extra; }
   SchedulerLimits scheduler_limits() const;
   std::string describe() const;  // one line, in the order of the derivation
 };

@@ -41,9 +41,6 @@ struct DecodeWork {
 using SequenceId = uint64_t;  // the frontend's number; below kSequenceIdMax
 inline constexpr SequenceId kSequenceIdMax = SequenceId{1} << 63;
 
-// Somebody is looking at it while it is answered, or not: an interactive sequence goes before bulk in every
-// step.
-
 struct SequenceRequest {
   SequenceId id = 0;
   engine::Tokens prompt;
@@ -54,13 +51,21 @@ struct SequenceRequest {
 struct CancelSequence {
   SequenceId id = 0;
 };
+// Somebody waits for it now: from here on it is interactive.
+struct HurrySequence {
+  SequenceId id = 0;
+};
 // Prompts will begin so: computed once, when there is nothing better to do, and kept as long as there is
 // room. Nothing is told of it. One that cannot be computed (too long, unknown tokens) is forgotten.
 struct PrimePrefix {
   engine::Tokens tokens;
 };
-using ToInference = std::variant<SequenceRequest, CancelSequence, PrimePrefix>;
+using ToInference = std::variant<SequenceRequest, CancelSequence, HurrySequence, PrimePrefix>;
 
+// The model is working on these now for the first time; told once of each, before anything else of it.
+struct SequencesBegan {
+  std::vector<SequenceId> ids;
+};
 struct SequenceDelta {
   SequenceId id = 0;
   std::string text;
@@ -78,6 +83,6 @@ struct SequenceDone {
   Duration queued{}, prefill{}, decode{};
   Error error;  // text not empty: it could not run (too long for the KV cache, ...)
 };
-using FromInference = std::variant<SequenceDelta, SequenceDone>;
+using FromInference = std::variant<SequencesBegan, SequenceDelta, SequenceDone>;
 
 }  // namespace tandem

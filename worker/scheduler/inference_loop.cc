@@ -168,9 +168,13 @@ void InferenceLoop::run_step(const std::vector<Piece>& pieces) {
   rows_.clear();
   std::unordered_set<SequenceId> in_step;
   const TimePoint began = clock_.now();
+  SequencesBegan news;
   for (const Piece& piece : pieces) {
     Sequence& sequence = *sequences_.at(piece.id);
-    if (sequence.n_computed == 0) sequence.began = began;
+    if (sequence.n_computed == 0) {
+      sequence.began = began;
+      if (!sequence.primes) news.ids.push_back(piece.id);
+    }
     rows_.push_back(row_of(piece));
     sequence.n_computed += static_cast<uint32_t>(piece.n_tokens);
     counters_.computed_tokens += piece.n_tokens;
@@ -178,6 +182,7 @@ void InferenceLoop::run_step(const std::vector<Piece>& pieces) {
     in_step.insert(piece.id);
   }
   ++counters_.n_steps;
+  if (!news.ids.empty()) tell_(std::move(news));
 
   model_.forward(rows_, kv_, logits_);
 

@@ -31,7 +31,7 @@ class InferenceLoop {
   using Tell = std::function<void(FromInference)>;
 
   // Model, tokenizer, clock and inbox outlive the loop. `tell` is called on the inference thread with every
-  // delta and every finished sequence; it does not wait.
+  // beginning, every delta and every finished sequence; it does not wait.
   InferenceLoop(engine::Model& model, const engine::Tokenizer& tokenizer, engine::KvCache kv,
                 const SchedulerLimits& limits, const Clock& clock, Inbox<ToInference>& inbox, Tell tell);
   ~InferenceLoop();
@@ -54,6 +54,7 @@ class InferenceLoop {
 
   void hear(SequenceRequest request);
   void hear(const CancelSequence& cancel);
+  void hear(const HurrySequence& hurry) { scheduler_.hurry(hurry.id); }
   void hear(PrimePrefix prefix);
   void admit();
   // Lets those that copy their input guess tokens for the next step.

@@ -96,6 +96,22 @@ Result<void> Scheduler::add(const SequenceNeed& need) {
   return {};
 }
 
+void Scheduler::hurry(SequenceId id) {
+  if (Running* running = find_running(id)) {
+    running->need.urgency = Urgency::kInteractive;
+    return;
+  }
+  Line& bulk = lines_[index_of(Urgency::kBulk)];
+  const auto found =
+      std::find_if(bulk.begin(), bulk.end(), [&](const Waiting& one) { return one.need.id == id; });
+  if (found == bulk.end()) return;
+  Waiting hurried = std::move(*found);
+  bulk.erase(found);
+  hurried.need.urgency = Urgency::kInteractive;
+  hurried.until = 0;  // it may have waited for the prompt of a bulk one
+  lines_[index_of(Urgency::kInteractive)].push_back(std::move(hurried));
+}
+
 size_t Scheduler::n_blocks_promised() const {
   size_t n_blocks = 0;
   for (const Running& one : running_) n_blocks += one.blocks_promised();

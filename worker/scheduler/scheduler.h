@@ -78,6 +78,10 @@ class Scheduler {
   // Puts a sequence in line. kTooLong, with the limit, when it could not run even alone.
   Result<void> add(const SequenceNeed& need);
 
+  // A bulk sequence, waiting or running, is interactive from now on: the last in that line. One that is not
+  // there was finished a moment ago.
+  void hurry(SequenceId id);
+
   // Admits the sequence that is next, if it can run now. The caller calls KvCache::begin_with() with its
   // prompt before anything else, and then this again until there is none. All that earlier steps computed of
   // prompts has been published to `kv`.

@@ -22,11 +22,11 @@ size_t n_that_fit(const std::vector<Item>& items) {
 
 }  // namespace
 
-void Outbox::add(FromFrontend item) {
-  if (auto* result = std::get_if<ResultItem>(&item)) {
-    results_.push_back(std::move(*result));
-    return;
-  }
+void Outbox::add(ResultItem result) {
+  results_.push_back(std::move(result));
+}
+
+void Outbox::add(PartialItem part) {
   if (parts_.size() >= parts_max_) {
     const size_t n_old =
         std::max<size_t>(parts_max_ / 4, 1);  // in lumps: erasing from the front moves the rest
@@ -34,7 +34,7 @@ void Outbox::add(FromFrontend item) {
                  parts_.begin() + static_cast<std::ptrdiff_t>(std::min(n_old, parts_.size())));
     n_parts_dropped_ += n_old;
   }
-  parts_.push_back(std::move(std::get<PartialItem>(item)));
+  parts_.push_back(std::move(part));
 }
 
 Message Outbox::next() const {

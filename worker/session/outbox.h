@@ -4,11 +4,9 @@
 #pragma once
 
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "shared/protocol/messages.h"
-#include "worker/frontend/messages.h"
 
 namespace tandem {
 
@@ -18,7 +16,8 @@ class Outbox {
  public:
   Outbox(std::string worker, size_t parts_max) : worker_(std::move(worker)), parts_max_(parts_max) {}
 
-  void add(FromFrontend item);
+  void add(PartialItem part);
+  void add(ResultItem result);
 
   bool empty() const { return parts_.empty() && results_.empty(); }
   size_t n_results() const { return results_.size(); }

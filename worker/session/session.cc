@@ -31,16 +31,19 @@ Session::Session(SessionOptions options, const Clock& clock, Inbox<FromFrontend>
       dialogue_(options_.hello, options_.patience),
       outbox_(options_.hello.worker, options_.parts_max) {}
 
-size_t Session::run(Wake& stop, const std::function<bool()>& stop_requested,
-                    const std::function<void()>& on_welcome) {
+Result<size_t> Session::run(Wake& stop, const std::function<bool()>& stop_requested,
+                            const std::function<void()>& on_welcome) {
   bool was_welcomed = false;
   std::optional<TimePoint> drain_until;
 
   while (true) {
-    hear_broker();
+    TANDEM_TRY(hear_broker());
     hear_frontend();
     send_results();
     look_for_broker();
+    look_for_silence();
+    look_for_stuck_results();
+    for (const JobId& id : dialogue_.overdue(clock_.now())) frontend_.push(OverdueJob{id});
     for (const Message& message : dialogue_.due(clock_.now())) speak(message);
 
     if (dialogue_.welcomed() && !was_welcomed) {
@@ -49,8 +52,9 @@ size_t Session::run(Wake& stop, const std::function<bool()>& stop_requested,
     }
     if (stop_requested() && !drain_until) {
       drain_until = clock_.now() + options_.drain;
-      log_.info("stopping, finishing what is held jobs={}", dialogue_.n_held());
+      log_.info("stopping, finishing what is begun of what is held jobs={}", dialogue_.n_held());
       speak(dialogue_.drain());
+      for (const JobId& id : dialogue_.held_ids()) frontend_.push(RecalledJob{id});
     }
     if (drain_until && ((dialogue_.n_held() == 0 && outbox_.empty()) || clock_.now() >= *drain_until)) break;
 
@@ -64,7 +68,7 @@ size_t Session::run(Wake& stop, const std::function<bool()>& stop_requested,
   return dialogue_.n_held();
 }
 
-void Session::hear_broker() {
+Result<void> Session::hear_broker() {
   while (auto received = work_.receive()) {
     if (!*received) {
       log_.warn("message from the broker unreadable: {}", received->error().text);
@@ -74,19 +78,61 @@ void Session::hear_broker() {
     BrokerDialogue::Heard heard = dialogue_.hear(std::move(**received), clock_.now());
     for (LeasedJob& job : heard.jobs) frontend_.push(std::move(job));
     for (const JobId& id : heard.cancelled) frontend_.push(CancelledJob{id});
+    for (const JobId& id : heard.recalled) frontend_.push(RecalledJob{id});
+    if (heard.stranger) {
+      return fail(ErrorCode::kUnsupported, "the broker at " + work_.endpoint() +
+                                               " does not understand protocol version " +
+                                               std::to_string(kProtocolVersion) +
+                                               ", which this worker speaks: " + heard.stranger->text);
+    }
     if (!heard.complaint.empty()) log_.warn("{}", heard.complaint);
     if (!knew_us && dialogue_.welcomed()) {
       log_.info("welcomed by the broker at {} held={}", work_.endpoint(), dialogue_.n_held());
     }
   }
+  return {};
 }
 
 void Session::hear_frontend() {
   for (FromFrontend& item : inbox_.take()) {
-    // What was called off while it was finished is nobody's any more.
-    const bool wanted = std::visit([this](const auto& one) { return dialogue_.wants(one); }, item);
-    if (wanted) outbox_.add(std::move(item));
+    std::visit([this](auto& one) { hear(std::move(one)); }, item);
   }
+}
+
+// What was called off while it was finished is nobody's any more.
+void Session::hear(PartialItem part) {
+  if (dialogue_.wants(part)) outbox_.add(std::move(part));
+}
+
+void Session::hear(ResultItem result) {
+  if (dialogue_.wants(result)) outbox_.add(std::move(result));
+}
+
+void Session::hear(const ReturnedJob& job) {
+  dialogue_.give_back(job);
+}
+
+// The broker is there and takes no results (another address, a firewall): all that is held stays with us.
+// That is for people to see. Both are said once for each time.
+void Session::look_for_stuck_results() {
+  const TimePoint now = clock_.now();
+  if (outbox_.n_results() == 0 || !dialogue_.welcomed()) {
+    results_moved_ = now;
+    results_stuck_ = false;
+  } else if (!results_stuck_ && now - results_moved_ >= BrokerDialogue::kSilentLeases * dialogue_.lease()) {
+    results_stuck_ = true;
+    log_.warn("results are not taken at {} for {} leases, although the broker is there results={}",
+              results_.endpoint(), BrokerDialogue::kSilentLeases, outbox_.n_results());
+  }
+}
+
+void Session::look_for_silence() {
+  const bool is_silent = dialogue_.is_silent(clock_.now());
+  if (is_silent && !broker_silent_) {
+    log_.warn("nothing heard from the broker at {} for {} leases, asking whether it is there",
+              work_.endpoint(), BrokerDialogue::kSilentLeases);
+  }
+  broker_silent_ = is_silent;
 }
 
 void Session::speak(const Message& message) {
@@ -108,6 +154,7 @@ void Session::send_results() {
   while (!outbox_.empty() && tandem::wait({Waitable::room(results_)}, Duration::zero())) {
     if (!results_.send(outbox_.next())) return;
     for (const ResultItem& result : outbox_.sent()) dialogue_.handed_over(result);
+    results_moved_ = clock_.now();
   }
 }
 

@@ -36,17 +36,23 @@ class Session {
   static Result<Session> open(NetContext& net, SessionOptions options, const Clock& clock,
                               Inbox<FromFrontend>& inbox, Wake& wake, Inbox<ToFrontend>& frontend);
 
-  // Until `stop` is set and what was held is finished, or the time for that is over. `on_welcome` is called
-  // at the first Welcome: the worker is of use from then on. Gives the number of jobs left unfinished.
-  size_t run(Wake& stop, const std::function<bool()>& stop_requested,
-             const std::function<void()>& on_welcome);
+  // Until `stop` is set and what was held is finished or given back, or the time for that is over.
+  // `on_welcome` is called at the first Welcome: the worker is of use from then on. Gives the number of jobs
+  // left unfinished. kUnsupported: the broker speaks another version of the protocol; both are named.
+  Result<size_t> run(Wake& stop, const std::function<bool()>& stop_requested,
+                     const std::function<void()>& on_welcome);
 
  private:
   Session(SessionOptions options, const Clock& clock, Inbox<FromFrontend>& inbox, Wake& wake,
           Inbox<ToFrontend>& frontend, DealerSocket work, PushSocket results);
 
-  void hear_broker();
+  Result<void> hear_broker();
   void hear_frontend();
+  void hear(PartialItem part);
+  void hear(ResultItem result);
+  void hear(const ReturnedJob& job);
+  void look_for_silence();
+  void look_for_stuck_results();
   void speak(const Message& message);
   void look_for_broker();
   void send_results();
@@ -62,6 +68,9 @@ class Session {
   BrokerDialogue dialogue_;
   Outbox outbox_;
   bool broker_away_ = false;
+  bool broker_silent_ = false;
+  TimePoint results_moved_{};  // the results socket took something, or there was nothing to take
+  bool results_stuck_ = false;
   Log log_{"worker.session"};
 };
 

@@ -91,6 +91,32 @@ TEST_P(Sockets, CarryPayloadsOfAnySize) {
   }
 }
 
+// A payload is a part of the frame that arrived: it must not change with what arrives after it.
+TEST_P(Sockets, KeepWhatArrivedForAsLongAsSomebodyLooks) {
+  std::vector<Bytes> kept;
+  {
+    auto pull = PullSocket::bind(context_, free_endpoint("results"));
+    ASSERT_TRUE(pull);
+    auto push = PushSocket::connect(context_, pull->endpoint());
+    ASSERT_TRUE(push);
+    for (const char letter : {'a', 'b', 'c'}) {
+      for (const size_t n_bytes : {1, 20, 1000, 100'000}) {
+        const std::string payload(n_bytes, letter);
+        ASSERT_TRUE(push->send(Partial{"ann", {{JobId{}, 1, "in front"}, {JobId{}, 1, payload}}}));
+        const auto message = next(*pull);
+        ASSERT_TRUE(message && *message);
+        kept.push_back(std::get<Partial>(**message).items.at(1).payload);
+      }
+    }
+  }
+  size_t i = 0;
+  for (const char letter : {'a', 'b', 'c'}) {
+    for (const size_t n_bytes : {1, 20, 1000, 100'000}) {
+      EXPECT_EQ(kept.at(i++), std::string(n_bytes, letter));
+    }
+  }
+}
+
 TEST_P(Sockets, PublishToWhoeverListensToTheTopic) {
   auto publisher = PublisherSocket::bind(context_, free_endpoint("topics"));
   ASSERT_TRUE(publisher);
@@ -152,7 +178,7 @@ TEST_P(Sockets, GoOnAfterAMalformedMessage) {
       {{"a", "b"}, "found 2"},
       {{"a", "b", "c", "d", "e", "f", "g"}, "found 7"},
       {{"GET / HTTP/1.1", "", ""}, "expected a head of 2 bytes"},
-      {{"\x01\x03", "not msgpack", ""}, "fetch: expected a list"},
+      {{"\x02\x03", "not msgpack", ""}, "fetch: expected a list"},
   };
   for (const auto& [frames, expected] : malformed) {
     send_raw(frames);

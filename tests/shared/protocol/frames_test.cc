@@ -169,9 +169,9 @@ TEST(Frames, NameThePlaceOfAMistake) {
 
 TEST(Frames, AreRefusedWithAnotherVersionKindOrHead) {
   const Frames frames = encode(Ready{4});
-  const auto version = decode(std::string("\x02\x14", 2), frames.envelope, "");
+  const auto version = decode(std::string("\x01\x14", 2), frames.envelope, "");
   ASSERT_FALSE(version);
-  EXPECT_EQ(version.error(), (Error{ErrorCode::kUnsupported, "expected protocol version 1, found 2"}));
+  EXPECT_EQ(version.error(), (Error{ErrorCode::kUnsupported, "expected protocol version 2, found 1"}));
   const auto kind = decode(head_of(99), frames.envelope, "");
   ASSERT_FALSE(kind);
   EXPECT_EQ(kind.error().code, ErrorCode::kUnsupported);
@@ -180,6 +180,42 @@ TEST(Frames, AreRefusedWithAnotherVersionKindOrHead) {
     const auto bad = decode(head, frames.envelope, "");
     ASSERT_FALSE(bad);
     EXPECT_EQ(bad.error().code, ErrorCode::kInvalid);
+  }
+}
+
+// Somebody of another time must be able to read why it is not served.
+TEST(Frames, RefuseUnderTheVersionOfWhomTheyAreFor) {
+  const Refused refused{7, {ErrorCode::kUnsupported, "expected protocol version 2, found 1"}};
+  const Frames ours = encode(Message(refused));
+  const Frames theirs = encode(refused, 1);
+  EXPECT_EQ(version_of(ours.head), kProtocolVersion);
+  EXPECT_EQ(version_of(theirs.head), 1);
+  EXPECT_EQ(theirs.head[1], ours.head[1]);
+  EXPECT_EQ(theirs.envelope, ours.envelope);
+  EXPECT_EQ(theirs.payload, ours.payload);
+  // What version 1 wrote, byte by byte.
+  EXPECT_EQ(testing::to_hex(theirs.head), "0108");
+  EXPECT_EQ(
+      testing::to_hex(encode(Refused{11, {ErrorCode::kTooLong, "expected 10 bytes, found 11"}}, 1).envelope),
+      "920b920dbb65787065637465642031302062797465732c20666f756e64203131");
+}
+
+// And we must be able to read why somebody of another time does not serve us, whatever version it wrote
+// there.
+TEST(Frames, ReadARefusalOfAnyVersion) {
+  const Refused refused{0, {ErrorCode::kUnsupported, "expected protocol version 1, found 2"}};
+  for (const uint8_t version : {1, 2, 3, 255}) {
+    const auto message = decode(encode(refused, version));
+    ASSERT_TRUE(message) << message.error().text;
+    EXPECT_EQ(*message, Message(refused));
+  }
+}
+
+TEST(Frames, SayTheirVersionEvenWhereTheyCannotBeRead) {
+  EXPECT_EQ(version_of(encode(Goodbye{}).head), kProtocolVersion);
+  EXPECT_EQ(version_of(std::string("\x09\xff", 2)), 9);
+  for (const std::string head : {"", "\x01", "\x01\x14\x01", "GET / HTTP/1.1"}) {
+    EXPECT_EQ(version_of(head), 0) << "it is no head";
   }
 }
 
@@ -247,7 +283,7 @@ TEST(Frames, HaveClientNamesThatKeepTopicsApart) {
 TEST(Frames, HavePayloadsUpToTheLimit) {
   Submit submit{1, "a", {{JobId{}, 0, 1, 0, std::string(limits::kPayloadBytesMax, 'p')}}};
   EXPECT_TRUE(decode(encode(submit)));
-  submit.items[0].payload += 'p';
+  submit.items[0].payload = std::string(limits::kPayloadBytesMax + 1, 'p');
   const auto message = decode(encode(submit));
   ASSERT_FALSE(message);
   EXPECT_EQ(message.error().code, ErrorCode::kTooLong);
@@ -266,6 +302,94 @@ TEST(Frames, HaveAttemptsUpToTheLimit) {
   const auto message = decode(encode(Submit{1, "a", {{JobId{}, 0, 1, limits::kAttemptsMax + 1, ""}}}));
   ASSERT_FALSE(message);
   EXPECT_THAT(message.error().text, HasSubstr("from 0 to 100, found the number 101"));
+}
+
+TEST(Frames, HavePrioritiesDelaysAndDeadlinesUpToTheLimit) {
+  const auto submit = [](uint8_t priority, uint64_t delay_ms, uint64_t ttl_ms) {
+    SubmitItem item;
+    item.priority = priority;
+    item.delay_ms = delay_ms;
+    item.ttl_ms = ttl_ms;
+    return decode(encode(Submit{1, "a", {item}}));
+  };
+  EXPECT_TRUE(submit(kPriorityMax, limits::kDelayMsMax, limits::kDelayMsMax));
+  const auto priority = submit(kPriorityMax + 1, 0, 0);
+  ASSERT_FALSE(priority);
+  EXPECT_THAT(priority.error().text,
+              HasSubstr("submit.items[0].priority: expected a whole number from 0 to 9"));
+  const auto delay = submit(0, limits::kDelayMsMax + 1, 0);
+  ASSERT_FALSE(delay);
+  EXPECT_THAT(delay.error().text,
+              HasSubstr("submit.items[0].delay_ms: expected a whole number from 0 to 31622400000"));
+  EXPECT_FALSE(submit(0, 0, limits::kDelayMsMax + 1));
+}
+
+TEST(Frames, HaveStatesAndUrgenciesThatExist) {
+  const auto accepted = [](const std::string& state) {
+    return decode(head_of(2),
+                  testing::from_hex("920191"
+                                    "94c410" +
+                                    std::string(32, '0') + state + "920ca000"),
+                  "");
+  };
+  EXPECT_TRUE(accepted("07"));
+  const auto state = accepted("08");
+  ASSERT_FALSE(state);
+  EXPECT_THAT(state.error().text, HasSubstr("accepted.items[0].state: expected a whole number from 0 to 7"));
+  const auto job = [](const std::string& urgency) {
+    return decode(head_of(23),
+                  testing::from_hex("920191"
+                                    "95c410" +
+                                    std::string(32, '0') + "0100" + urgency + "00"),
+                  "");
+  };
+  EXPECT_TRUE(job("01"));
+  const auto urgency = job("02");
+  ASSERT_FALSE(urgency);
+  EXPECT_THAT(urgency.error().text, HasSubstr("job.items[0].urgency: expected a whole number from 0 to 1"));
+}
+
+TEST(Frames, NameThePlaceOfAMistakeInsideAnItem) {
+  Frames frames = encode(Inspected{1, {}, {}, "asked", "answered"});
+  // The state of the job inside: a list of 5, the request, a list of 13, an id of 18 bytes, an empty client.
+  frames.envelope.at(1 + 1 + 1 + 18 + 1) = 8;
+  const auto message = decode(frames);
+  ASSERT_FALSE(message);
+  EXPECT_THAT(message.error().text, ::testing::StartsWith("inspected.job.state: expected "));
+}
+
+// Both payloads of one message are in one frame, in the order of their fields.
+TEST(Frames, MayHaveTwoPayloadsInOneItem) {
+  const Frames frames = encode(Inspected{1, {}, {}, "asked", "answered"});
+  EXPECT_EQ(frames.payload, "askedanswered");
+  const auto message = decode(frames);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(std::get<Inspected>(*message).asked, "asked");
+  EXPECT_EQ(std::get<Inspected>(*message).answered, "answered");
+}
+
+// What a message brings is not copied: each payload is a part of the frame, and keeps it.
+TEST(Frames, LendTheirMemoryToThePayloads) {
+  const Frames frames = encode(Partial{"w", {{JobId{}, 1, "abc"}, {JobId{}, 1, "de"}}});
+  auto owner = std::make_shared<const std::string>(frames.payload);
+  const std::weak_ptr<const std::string> watched = owner;
+  const char* const at = owner->data();
+  std::vector<PartialItem> items;
+  {
+    const Bytes frame(owner, *owner);
+    owner.reset();
+    auto message = decode(frames.head, frames.envelope, frame);
+    ASSERT_TRUE(message);
+    items = std::get<Partial>(std::move(*message)).items;
+  }
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[0].payload.view().data(), at);
+  EXPECT_EQ(items[1].payload.view().data(), at + 3);
+  items.erase(items.begin());
+  ASSERT_FALSE(watched.expired()) << "the second still looks at it";
+  EXPECT_EQ(items[0].payload, "de");
+  items.clear();
+  EXPECT_TRUE(watched.expired());
 }
 
 TEST(Frames, SplitThePayloadFrameByTheSizesInTheEnvelope) {
@@ -306,12 +430,12 @@ TEST(Frames, UnderstandErrorCodesOfANewerProgramAsInternal) {
 TEST(Frames, TakeNumbersOfAnyWidth) {
   for (const char* four : {"04", "cc04", "cd0004", "ce00000004", "cf0000000000000004", "d004", "d10004",
                            "d200000004", "d30000000000000004"}) {
-    const auto message = decode(head_of(20), testing::from_hex("91" + std::string(four)), "");
+    const auto message = decode(head_of(20), testing::from_hex("93" + std::string(four) + "0000"), "");
     ASSERT_TRUE(message) << four << ": " << message.error().text;
-    EXPECT_EQ(*message, Message(Ready{4}));
+    EXPECT_EQ(*message, Message(Ready{4, 0, 0}));
   }
   for (const char* negative : {"ff", "d0ff", "d1ffff", "d2ffffffff", "d3ffffffffffffffff"}) {
-    const auto message = decode(head_of(20), testing::from_hex("91" + std::string(negative)), "");
+    const auto message = decode(head_of(20), testing::from_hex("93" + std::string(negative) + "0000"), "");
     ASSERT_FALSE(message);
     EXPECT_THAT(message.error().text, HasSubstr("from 0 to 4294967295, found the number -1"));
   }

@@ -1,7 +1,11 @@
-// The bytes of version 1, so that the wire format cannot change by accident. A change here is a new protocol
+// The bytes of version 2, so that the wire format cannot change by accident. A change here is a new protocol
 // version (shared/protocol/README.md).
 
 #include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <sstream>
 
 #include "shared/protocol/frames.h"
 #include "tests/shared/protocol/samples.h"
@@ -54,18 +58,46 @@ TEST(GoldenBytes, OfTheJobPayloadsAreWhatTheyWere) {
   EXPECT_EQ(decode_job_part(testing::from_hex(kPayloads[2])), testing::sample_part());
 }
 
-// shared/protocol/README.md, "An example".
-TEST(GoldenBytes, OfTheExampleInTheSpecificationAreASubmit) {
-  const auto message =
-      decode(testing::from_hex("0101"),
-             testing::from_hex("9301a26d659195c41001890a5dac96774bbcceb302099a8057090c001e"),
-             testing::from_hex("82a474657874a6e5be88e5a5bda57461736b7391a973656e74696d656e74"));
-  ASSERT_TRUE(message) << message.error().text;
-  const auto& submit = std::get<Submit>(*message);
-  EXPECT_EQ(submit.client, "me");
-  const auto request = decode_job_request(submit.items.at(0).payload);
-  ASSERT_TRUE(request) << request.error().text;
-  EXPECT_EQ(request->text, "很好");
+// The block in "An example" of shared/protocol/README.md, whose lines are a label (head, envelope, payload)
+// or blanks, bytes in hex, and words.
+Frames frames_in_the_specification() {
+  std::ifstream file("../shared/protocol/README.md");
+  std::map<std::string, std::string> hex;
+  std::string line, label;
+  while (std::getline(file, line) && line != "## An example") continue;
+  while (std::getline(file, line) && line != "```") continue;
+  while (std::getline(file, line) && line != "```") {
+    std::istringstream words(line);
+    if (line[0] != ' ') words >> label;
+    const auto is_byte = [](const std::string& word) {
+      return word.size() == 2 && word.find_first_not_of("0123456789abcdef") == std::string::npos;
+    };
+    for (std::string word; words >> word && is_byte(word);) hex[label] += word;
+  }
+  return {testing::from_hex(hex["head"]), testing::from_hex(hex["envelope"]),
+          testing::from_hex(hex["payload"])};
+}
+
+TEST(GoldenBytes, OfTheExampleInTheSpecificationAreWhatWeWrite) {
+  JobRequest request;
+  request.text = "很好";
+  request.tasks = {"sentiment"};
+  SubmitItem item;
+  item.id = *JobId::parse("01890a5d-ac96-774b-bcce-b302099a8057");
+  item.route = 9;
+  item.cost = 12;
+  item.payload = encode(request);
+  item.urgency = Urgency::kInteractive;
+  const Frames ours = encode(Submit{1, "me", {item}});
+  const Frames theirs = frames_in_the_specification();
+  EXPECT_EQ(testing::to_hex(theirs.head), testing::to_hex(ours.head));
+  EXPECT_EQ(testing::to_hex(theirs.envelope), testing::to_hex(ours.envelope));
+  EXPECT_EQ(testing::to_hex(theirs.payload), testing::to_hex(ours.payload));
+
+  // And the answer, given in the text below the block.
+  const Frames answer = encode(Accepted{1, {{item.id, JobState::kReady, {}, 0}}});
+  EXPECT_EQ(testing::to_hex(answer.head), "0202");
+  EXPECT_EQ(testing::to_hex(answer.envelope), "92019194c41001890a5dac96774bbcceb302099a805701920ca000");
 }
 
 }  // namespace

@@ -69,9 +69,14 @@ class Filler {
     ids.resize(random_() % 40);
     for (JobId& one : ids) id(name, one);
   }
-  void state(std::string_view, JobState& state) { state = static_cast<JobState>(random_() % 5); }
+  void state(std::string_view, JobState& state) { state = pick_enum(kJobStateLast); }
+  void urgency(std::string_view, Urgency& urgency) { urgency = pick_enum(Urgency::kInteractive); }
   void error(std::string_view, Error& error) { error = random_error(random_); }
-  void payload(std::string_view, std::string& bytes) { bytes = random_bytes(random_, random_() % 300); }
+  void payload(std::string_view, Bytes& bytes) { bytes = random_bytes(random_, random_() % 300); }
+  template <typename T>
+  void item(std::string_view, T& value) {
+    wire::fields(*this, value);
+  }
   template <typename T>
   void items(std::string_view, std::vector<T>& items) {
     items.resize(random_() % 20);
@@ -79,6 +84,11 @@ class Filler {
   }
 
  private:
+  template <typename E>
+  E pick_enum(E last) {
+    return static_cast<E>(random_() % (static_cast<uint64_t>(last) + 1));
+  }
+
   std::mt19937_64& random_;
 };
 
@@ -93,13 +103,20 @@ Message message_of_kind(size_t kind, std::index_sequence<kinds...>) {
 
 std::vector<Message> sample_messages() {
   const Error error{ErrorCode::kTooLong, "expected 10 bytes, found 11"};
+  const JobStatus leased{
+      id(4), "alice", JobState::kLeased, 2, 1500, "ann", Urgency::kInteractive, 9, 300, 1200, 1, 2, 3};
   return {
-      Submit{7, "alice", {{id(1), 0x1122334455667788, 300, 3, "first"}, {id(2), 5, 70000, 100, "second"}}},
-      Accepted{7, {{id(1), JobState::kDone, {}}, {id(2), JobState::kUnknown, error}}},
+      Submit{7,
+             "alice",
+             {{id(1), 0x1122334455667788, 300, 3, "first", Urgency::kInteractive, 9, 1500, 60000},
+              {id(2), 5, 70000, 100, "second", Urgency::kBulk, 0, 0, limits::kDelayMsMax}}},
+      Accepted{7,
+               {{id(1), JobState::kDone, {}, 0},
+                {id(2), JobState::kUnknown, {ErrorCode::kFull, "expected room, found none"}, 2000}}},
       Fetch{8, {id(1), id(2)}},
-      Fetched{8, {{id(1), JobState::kDone, 1, {}, "answer"}, {id(2), JobState::kFailed, 3, error, ""}}},
+      Fetched{8, {{id(1), JobState::kDone, 1, {}, "answer"}, {id(2), JobState::kDead, 3, error, ""}}},
       Cancel{9, {id(3)}},
-      Status{10, 100},
+      Status{10},
       StatusReply{10,
                   1,
                   2,
@@ -109,16 +126,33 @@ std::vector<Message> sample_messages() {
                   6,
                   7,
                   8,
-                  {{"ann", "host-a", "f00d", 16, 2, 1000}},
-                  {{id(4), "alice", JobState::kLeased, 2, 1500, "ann"}}},
+                  9,
+                  11,
+                  12,
+                  13,
+                  14,
+                  15,
+                  {{"ann", "host-a", "f00d", 16, 2, 1000, 8192, 700, true, 250, {"sentiment", "reply"}}},
+                  {{"alice", 3, 4096, 5}}},
       Refused{11, error},
-      Hello{"ann", "host-a", "f00d", 16, {"sentiment", "reply"}, {{id(5), 2}}},
+      Collect{12, "alice", 64},
+      Acknowledge{"alice", {id(1), id(2)}},
+      Revive{13, {id(3)}},
+      Forget{14, {id(3), id(4)}},
+      List{15, true, "alice", 77, 100},
+      Listed{15, {leased}},
+      Inspect{16, id(4)},
+      Inspected{16, leased, error, "asked", "answered"},
+      Drain{17, "host-a", false},
+      Hello{"ann", "host-a", "f00d", 16, {"sentiment", "reply"}, {{id(5), 2}}, 8192, 4},
       Welcome{30000, 5000},
       WhoAreYou{},
-      Ready{4},
+      Ready{4, 2048, 1},
       Heartbeat{{{id(6), 1}, {id(7), 2}}},
       Goodbye{},
-      Job{30000, {{id(8), 2, "request"}}},
+      Job{30000, {{id(8), 2, "request", Urgency::kInteractive, 45000}}},
+      Recall{{id(8), id(9)}},
+      Returned{{{id(8), 2}}},
       ResultMessage{"ann", {{id(9), 2, {}, false, "result"}, {id(10), 1, error, true, ""}}},
       Partial{"ann", {{id(11), 1, "part"}}},
   };

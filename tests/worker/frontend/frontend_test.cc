@@ -109,11 +109,22 @@ class FrontendTest : public ::testing::Test {
     return request;
   }
 
+  static LeasedJob lent(const JobRequest& request) {
+    LeasedJob lent;
+    lent.id = make_job_id();
+    lent.payload = encode(request);
+    return lent;
+  }
   JobId job(const JobRequest& request, uint32_t attempt = 1) {
     return job(make_job_id(), encode(request), attempt);
   }
   JobId job(const JobId& id, std::string payload, uint32_t attempt = 1) {
-    tell(LeasedJob{id, attempt, std::move(payload), clock_.now()});
+    LeasedJob lent;
+    lent.id = id;
+    lent.attempt = attempt;
+    lent.payload = std::move(payload);
+    lent.arrived = clock_.now();
+    tell(std::move(lent));
     return id;
   }
 
@@ -127,6 +138,8 @@ class FrontendTest : public ::testing::Test {
         asked_.push_back(std::move(*request));
       } else if (auto* prefix = std::get_if<PrimePrefix>(&said)) {
         primed_.push_back(std::move(prefix->tokens));
+      } else if (auto* hurry = std::get_if<HurrySequence>(&said)) {
+        hurried_.push_back(hurry->id);
       } else {
         cancelled_.push_back(std::get<CancelSequence>(said).id);
       }
@@ -135,6 +148,9 @@ class FrontendTest : public ::testing::Test {
       if (auto* part = std::get_if<PartialItem>(&said)) {
         parts_.push_back(*decode_job_part(part->payload));
         story_.push_back(parts_.back().result ? parts_.back().result->task : "..." + parts_.back().delta);
+      } else if (auto* returned = std::get_if<ReturnedJob>(&said)) {
+        returned_.push_back({returned->id, returned->attempt});
+        story_.push_back("given back");
       } else {
         results_.push_back(std::get<ResultItem>(said));
         story_.push_back("done");
@@ -183,11 +199,13 @@ class FrontendTest : public ::testing::Test {
   std::unique_ptr<Frontend> frontend_;
 
   std::vector<SequenceRequest> asked_;
-  std::vector<SequenceId> cancelled_;
+  std::vector<SequenceId> cancelled_, hurried_;
   std::vector<engine::Tokens> primed_;
   std::vector<JobPart> parts_;
   std::vector<ResultItem> results_;
-  std::vector<std::string> story_;  // "sentiment": its result; "...text": a delta; "done": the job's result
+  std::vector<HeldLease> returned_;
+  std::vector<std::string>
+      story_;  // "sentiment": its result; "...text": a delta; "done": the job's result; "given back"
 };
 
 TEST_F(FrontendTest, TurnsAJobIntoWorkAndTheAnswerIntoAResult) {
@@ -431,6 +449,22 @@ TEST_F(FrontendTest, RunsEqualQuestionsThatMeetOnce) {
   EXPECT_EQ(decode_job_result(results_[1].payload)->tasks[0].text->text, "hello");
 }
 
+// Or a person would wait behind all the bulk that the first one waits behind.
+TEST_F(FrontendTest, HurriesBulkWorkThatSomebodyBeginsToWaitFor) {
+  job(ask("a fine day", {"reply"}));
+  job(ask("a fine day", {"reply"}));
+  EXPECT_THAT(hurried_, IsEmpty());
+  LeasedJob urgent = lent(ask("a fine day", {"reply"}));
+  urgent.urgency = Urgency::kInteractive;
+  tell(urgent);
+  ASSERT_THAT(asked_, SizeIs(1));
+  EXPECT_THAT(hurried_, ElementsAre(asked_[0].id));
+  JobRequest request = ask("a fine day", {"reply"});
+  request.stream = true;
+  job(request);
+  EXPECT_THAT(hurried_, SizeIs(1)) << "once is enough";
+}
+
 TEST_F(FrontendTest, AnswersATaskThatIsAskedForTwiceInOneJobTwice) {
   job(ask("a fine day", {"reply", "reply"}));
   EXPECT_THAT(asked_, SizeIs(1));
@@ -458,6 +492,110 @@ TEST_F(FrontendTest, KeepsWorkThatSomebodyElseWaitsFor) {
   finish_text(asked_[0], "hello");
   ASSERT_THAT(results_, SizeIs(1));
   EXPECT_EQ(results_[0].id, second);
+}
+
+// Somebody else has nothing to do.
+TEST_F(FrontendTest, GivesARecalledJobBackOfWhichNothingWasBegun) {
+  const JobId id = job(ask("a fine day", {"sentiment", "reply"}), 3);
+  tell(RecalledJob{id});
+  EXPECT_THAT(returned_, ElementsAre(HeldLease{id, 3}));
+  EXPECT_THAT(cancelled_, ::testing::UnorderedElementsAre(asked_[0].id, asked_[1].id));
+
+  // The inference had begun it in the same moment, and says so too late.
+  tell(SequencesBegan{{asked_[0].id}});
+  finish_score(asked_[0], 5, 1);
+  finish_text(asked_[1], "hello");
+  tell(RecalledJob{id});
+  EXPECT_THAT(story_, ElementsAre("given back")) << "never answered after that";
+}
+
+TEST_F(FrontendTest, KeepsARecalledJobOfWhichATaskIsBegun) {
+  const JobId id = job(ask("a fine day", {"sentiment", "reply"}));
+  tell(SequencesBegan{{asked_[1].id}});
+  tell(RecalledJob{id});
+  EXPECT_THAT(cancelled_, IsEmpty());
+  finish_text(asked_[1], "hello");
+  finish_score(asked_[0], 5, 1);
+  EXPECT_THAT(story_, ElementsAre("reply", "done")) << "as if nothing was said";
+}
+
+// A part of the answer was told: another worker would tell it again.
+TEST_F(FrontendTest, KeepsARecalledJobOfWhichATaskIsAnswered) {
+  job(ask("a fine day", {"sentiment"}));
+  finish_score(asked_[0], 5, 1);
+  story_.clear();
+  const JobId id = job(ask("a fine day", {"sentiment", "reply"}));
+  EXPECT_THAT(story_, ElementsAre("sentiment")) << "from the cache";
+  tell(RecalledJob{id});
+  finish_text(asked_.at(1), "hello");
+  EXPECT_THAT(story_, ElementsAre("sentiment", "done"));
+}
+
+TEST_F(FrontendTest, PassesOverTheRecallOfAJobThatIsFinishedOrUnknown) {
+  const JobId id = job(ask("a fine day", {"reply"}));
+  finish_text(asked_[0], "hello");
+  tell(RecalledJob{id});
+  tell(RecalledJob{make_job_id()});
+  EXPECT_THAT(story_, ElementsAre("done"));
+}
+
+TEST_F(FrontendTest, GivesARecalledJobBackButNotTheWorkThatSomebodyElseWaitsFor) {
+  const JobId first = job(ask("a fine day", {"reply"}));
+  const JobId second = job(ask("a fine day", {"reply"}));
+  tell(RecalledJob{first});
+  EXPECT_THAT(returned_, ElementsAre(HeldLease{first, 1}));
+  EXPECT_THAT(cancelled_, IsEmpty());
+  tell(SequencesBegan{{asked_[0].id}});
+  tell(RecalledJob{second});
+  finish_text(asked_[0], "hello");
+  EXPECT_THAT(story_, ElementsAre("given back", "done"));
+  EXPECT_EQ(results_.at(0).id, second);
+}
+
+TEST_F(FrontendTest, BeginsAJobAgainThatComesBackAfterItWasGivenBack) {
+  const JobRequest request = ask("a fine day", {"reply"});
+  const JobId id = job(request, 1);
+  tell(RecalledJob{id});
+  job(id, encode(request), 2);
+  ASSERT_THAT(asked_, SizeIs(2));
+  finish_text(asked_[1], "hello");
+  EXPECT_THAT(story_, ElementsAre("given back", "done"));
+  EXPECT_EQ(results_.at(0).attempt, 2u);
+}
+
+TEST_F(FrontendTest, DropsAJobWhoseTimeIsOverBeforeItBegan) {
+  LeasedJob leased = lent(ask("a fine day", {"sentiment", "reply"}));
+  leased.expires = clock_.now() + std::chrono::seconds(5);
+  tell(leased);
+  tell(OverdueJob{leased.id});
+  EXPECT_THAT(cancelled_, SizeIs(2));
+  ASSERT_THAT(results_, SizeIs(1));
+  EXPECT_EQ(results_[0].error.code, ErrorCode::kExpired);
+  EXPECT_FALSE(results_[0].retry);
+  finish_text(asked_[1], "hello");
+  EXPECT_THAT(story_, ElementsAre("done"));
+}
+
+TEST_F(FrontendTest, FinishesAJobWhoseTimeIsOverAfterItBegan) {
+  const JobId id = job(ask("a fine day", {"reply"}));
+  tell(SequencesBegan{{asked_[0].id}});
+  tell(OverdueJob{id});
+  finish_text(asked_[0], "hello");
+  EXPECT_EQ(result().tasks.at(0).text->text, "hello");
+}
+
+TEST_F(FrontendTest, DoesNotEvenReadAJobThatComesTooLate) {
+  LeasedJob leased = lent(ask("a fine day", {"reply"}));
+  leased.attempt = 2;
+  leased.expires = clock_.now() + std::chrono::milliseconds(1);
+  clock_.advance(std::chrono::milliseconds(1));
+  tell(leased);
+  EXPECT_THAT(asked_, IsEmpty());
+  ASSERT_THAT(results_, SizeIs(1));
+  EXPECT_EQ(results_[0].error.code, ErrorCode::kExpired);
+  EXPECT_EQ(results_[0].attempt, 2u);
+  tell(OverdueJob{leased.id});
+  EXPECT_THAT(results_, SizeIs(1));
 }
 
 // The broker gave the lease up for lost and lends the job to the same worker again.
@@ -494,6 +632,14 @@ TEST_F(FrontendTest, TellsWhatPromptsBeginWith) {
       tiny_.tokenizer.decode(primed_[0], false) + tiny_.tokenizer.decode(primed_[1], false);
   EXPECT_THAT(polite, HasSubstr("Be polite."));
   EXPECT_THAT(polite, ::testing::Not(HasSubstr("day")));
+}
+
+TEST_F(FrontendTest, CallsAJobUrgentThatSaysSo) {
+  LeasedJob urgent = lent(ask("a fine day", {"sentiment", "reply"}));
+  urgent.urgency = Urgency::kInteractive;
+  tell(urgent);
+  ASSERT_THAT(asked_, SizeIs(2));
+  for (const SequenceRequest& asked : asked_) EXPECT_EQ(asked.urgency, Urgency::kInteractive);
 }
 
 TEST_F(FrontendTest, CallsAJobUrgentWhoseAnswerSomebodyWatches) {
@@ -533,7 +679,7 @@ TEST_F(FrontendTest, GivesTheSameAnswerFromTheModelAndFromTheCache) {
   JobRequest request = ask("a fine day", {"sentiment", "reply", "guess"});
   request.stream = true;
   const auto run = [&] {
-    inbox_.push(LeasedJob{make_job_id(), 1, encode(request), clock_.now()});
+    inbox_.push(lent(request));
     std::optional<JobResult> all;
     std::string streamed;
     for (int n_steps = 0; n_steps < 1000 && !all; ++n_steps) {

@@ -151,11 +151,12 @@ TEST_F(PromptSharingTest, ComputesEveryTemplateOnceInAProcess) {
   }
 }
 
-TEST_F(PromptSharingTest, TreatsStreamedJobsAsInteractive) {
+TEST_F(PromptSharingTest, TreatsAJobAsInteractiveThatSaysSoOrStreams) {
   JobRequest request;
-  EXPECT_EQ(urgency_of(request), Urgency::kBulk);
+  EXPECT_EQ(urgency_of(request, Urgency::kBulk), Urgency::kBulk);
+  EXPECT_EQ(urgency_of(request, Urgency::kInteractive), Urgency::kInteractive);
   request.stream = true;
-  EXPECT_EQ(urgency_of(request), Urgency::kInteractive);
+  EXPECT_EQ(urgency_of(request, Urgency::kBulk), Urgency::kInteractive);
 }
 
 }  // namespace

@@ -20,7 +20,13 @@ TEST(CapacityTest, DerivesEveryBoundFromTheOneBefore) {
   EXPECT_EQ(capacity->sequence_tokens_max, 4096u);
   EXPECT_EQ(capacity->sequences_max, 16u);
   EXPECT_EQ(capacity->credits, 32u);
-  EXPECT_THAT(capacity->describe(), HasSubstr("blocks=128"));
+  EXPECT_EQ(capacity->interactive_extra, 8u);
+  EXPECT_EQ(capacity->cost_max, 8192u) << "twice the tokens that fit, as the credits are twice what runs";
+  EXPECT_EQ(capacity->sequences_waiting_max, 40u * 16);
+  EXPECT_EQ(capacity->parts_max, 40u * 64);
+  for (const char* const fact : {"blocks=128", "credits=32", "interactive_extra=8", "cost_max=8192"}) {
+    EXPECT_THAT(capacity->describe(), HasSubstr(fact));
+  }
 }
 
 TEST(CapacityTest, StaysBelowTheModelsPositionsAndTheGivenLimits) {
@@ -36,6 +42,16 @@ TEST(CapacityTest, NeverRunsMoreSequencesThanAStepHasTokens) {
       {.kv_bytes = 1024 * kBlockBytes, .sequences_max = 100, .batch_tokens_max = 4}, kShape, 2048);
   ASSERT_TRUE(capacity);
   EXPECT_EQ(capacity->sequences_max, 4u);
+}
+
+// However small a worker is, a person does not wait for its bulk to end.
+TEST(CapacityTest, AlwaysHasRoomForOneWhoWaits) {
+  const auto capacity = derive_capacity(
+      {.kv_bytes = 8 * kBlockBytes, .sequences_max = 1, .batch_tokens_max = 512}, kShape, 2048);
+  ASSERT_TRUE(capacity);
+  EXPECT_EQ(capacity->credits, 2u);
+  EXPECT_EQ(capacity->interactive_extra, 1u);
+  EXPECT_EQ(capacity->sequences_waiting_max, 3u * 16);
 }
 
 TEST(CapacityTest, SaysHowManyBytesOneSequenceNeeds) {

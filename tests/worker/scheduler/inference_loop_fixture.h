@@ -23,7 +23,9 @@ class InferenceLoopFixture : public ::testing::Test {
   void make(SchedulerLimits limits) {
     loop_.emplace(*tiny_.model, tiny_.tokenizer, tiny_.make_kv(limits.n_blocks), limits, clock_, inbox_,
                   [this](FromInference news) {
-                    if (auto* delta = std::get_if<SequenceDelta>(&news)) {
+                    if (auto* began = std::get_if<SequencesBegan>(&news)) {
+                      for (const SequenceId id : began->ids) began_.push_back(id);
+                    } else if (auto* delta = std::get_if<SequenceDelta>(&news)) {
                       deltas_.push_back(*delta);
                     } else {
                       done_.push_back(std::get<SequenceDone>(news));
@@ -60,6 +62,7 @@ class InferenceLoopFixture : public ::testing::Test {
   ManualClock clock_;
   Inbox<ToInference> inbox_;
   std::optional<InferenceLoop> loop_;
+  std::vector<SequenceId> began_;
   std::vector<SequenceDelta> deltas_;
   std::vector<SequenceDone> done_;
 };

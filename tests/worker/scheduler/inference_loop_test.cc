@@ -259,6 +259,22 @@ TEST_F(InferenceLoopTest, GuessingTakesFewerSteps) {
   EXPECT_LT(n_steps[1] * 4, n_steps[0] * 3);
 }
 
+// Whoever gives work away must know what was begun of it.
+TEST_F(InferenceLoopTest, TellsOnceWhenItBeginsASequence) {
+  make({.n_blocks = 256, .sequences_max = 1, .batch_tokens_max = 8, .positions_max = 4096});
+  inbox_.push(PrimePrefix{tiny_.find("p4").prompt});
+  decode(1, tiny_.find("p4").prompt, greedy(4));
+  decode(2, tiny_.find("p4").prompt, greedy(4));
+  decode(3, tiny_.find("p4").prompt, greedy(4));
+  while (began_.empty()) ASSERT_TRUE(loop_->step());
+  EXPECT_THAT(began_, ::testing::ElementsAre(1)) << "the others wait for its place";
+  inbox_.push(CancelSequence{2});
+  run_until_idle();
+  EXPECT_THAT(began_, ::testing::ElementsAre(1, 3)) << "what was called off in line was never begun";
+  EXPECT_EQ(done(2).finish_reason, "cancelled");
+  EXPECT_EQ(done(2).computed_tokens, 0u);
+}
+
 // The loop on its own thread, as in a worker.
 TEST_F(InferenceLoopTest, RunsUntilItsInboxIsClosed) {
   Inbox<FromInference> answers;
@@ -270,9 +286,13 @@ TEST_F(InferenceLoopTest, RunsUntilItsInboxIsClosed) {
   loop.warm_up();
   std::thread thread([&] { loop.run(); });
   inbox.push(SequenceRequest{1, tiny_.find("p4").prompt, greedy(32), clock.now()});
-  const std::vector<FromInference> heard = answers.wait();
-  ASSERT_EQ(heard.size(), 1u);
-  EXPECT_EQ(std::get<SequenceDone>(heard[0]).text, text_of(tiny_.find("p4").tokens));
+  std::vector<FromInference> heard;
+  while (heard.size() < 2) {
+    for (FromInference& news : answers.wait()) heard.push_back(std::move(news));
+  }
+  ASSERT_EQ(heard.size(), 2u);
+  EXPECT_EQ(std::get<SequencesBegan>(heard[0]).ids, std::vector<SequenceId>{1});
+  EXPECT_EQ(std::get<SequenceDone>(heard[1]).text, text_of(tiny_.find("p4").tokens));
   inbox.close();
   thread.join();
 }

@@ -40,6 +40,7 @@ class SchedulerPlay {
     return added;
   }
 
+  void hurry(SequenceId id) { scheduler_.hurry(id); }
   bool remove(SequenceId id) {
     live_.erase(id);
     return scheduler_.remove(id);

@@ -175,6 +175,28 @@ TEST_F(SchedulerTest, LetsAnInteractiveOneInFirst) {
   EXPECT_THAT(step(), ElementsAre("2: prompt 0+4 last"));
 }
 
+TEST_F(SchedulerTest, LetsAHurriedOneInBeforeOtherBulk) {
+  make({.n_blocks = 64, .sequences_max = 1, .batch_tokens_max = 100, .positions_max = 2000});
+  for (SequenceId id = 1; id <= 3; ++id) ASSERT_TRUE(score(id, 4));
+  ASSERT_TRUE(score(4, 4, {}, Urgency::kInteractive));
+  play_->hurry(3);
+  play_->hurry(3);   // it is already
+  play_->hurry(77);  // finished a moment ago
+  EXPECT_THAT(step(), ElementsAre("4: prompt 0+4 last"));
+  remove(4);
+  EXPECT_THAT(step(), ElementsAre("3: prompt 0+4 last"));
+  remove(3);
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+4 last"));
+}
+
+TEST_F(SchedulerTest, HurriesAlsoOneThatRuns) {
+  ASSERT_TRUE(score(1, 500));
+  ASSERT_TRUE(score(2, 500));
+  EXPECT_THAT(step(), ElementsAre("1: prompt 0+100"));
+  play_->hurry(2);
+  EXPECT_THAT(step(), ElementsAre("2: prompt 0+100"));
+}
+
 // Interactive ones without end: bulk waits, but not for ever.
 TEST_F(SchedulerTest, LetsBulkInWhenItWasPassedOftenEnough) {
   make({.n_blocks = 64, .sequences_max = 1, .batch_tokens_max = 100, .positions_max = 2000});

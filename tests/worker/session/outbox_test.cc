@@ -14,11 +14,11 @@ std::vector<std::string> payloads(const Message& message) {
   std::vector<std::string> all;
   if (const auto* parts = std::get_if<Partial>(&message)) {
     EXPECT_EQ(parts->worker, "ann");
-    for (const PartialItem& item : parts->items) all.push_back("part " + item.payload);
+    for (const PartialItem& item : parts->items) all.push_back("part " + item.payload.to_string());
   } else {
     EXPECT_EQ(std::get<ResultMessage>(message).worker, "ann");
     for (const ResultItem& item : std::get<ResultMessage>(message).items)
-      all.push_back("result " + item.payload);
+      all.push_back("result " + item.payload.to_string());
   }
   return all;
 }

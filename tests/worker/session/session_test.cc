@@ -16,6 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using testing::TempDir;
 
@@ -54,13 +55,15 @@ class SessionTest : public ::testing::Test {
     options.results_endpoint = endpoint("results");
     options.hello.worker = "ann";
     options.hello.credit_max = 8;
+    options.hello.interactive_extra = 2;
+    options.hello.cost_max = 4096;
     options.hello.tasks = {"reply"};
     options.patience = 50ms;
     options.drain = drain;
     auto session = Session::open(net_, std::move(options), clock_, inbox_, wake_, frontend_);
     ASSERT_TRUE(session) << session.error().text;
     thread_ = std::thread([this, running = std::move(*session)]() mutable {
-      n_unfinished_ = running.run(
+      ended_ = running.run(
           stop_wake_, [this] { return stop_.load(); }, [this] { ++n_welcomes_; });
     });
   }
@@ -135,7 +138,7 @@ class SessionTest : public ::testing::Test {
   Inbox<ToFrontend> frontend_;
   std::atomic<bool> stop_ = false;
   std::atomic<int> n_welcomes_ = 0;
-  size_t n_unfinished_ = 0;
+  Result<size_t> ended_ = 0;  // the number of jobs left unfinished
   std::thread thread_;
 };
 
@@ -146,6 +149,8 @@ TEST_F(SessionTest, TakesAJobAndBringsPartsAndResultBack) {
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->worker, "ann");
   EXPECT_EQ(hello->credit_max, 8u);
+  EXPECT_EQ(hello->interactive_extra, 2u);
+  EXPECT_EQ(hello->cost_max, 4096u);
   EXPECT_THAT(hello->tasks, ElementsAre("reply"));
   say(Welcome{60'000, 20});
 
@@ -260,6 +265,100 @@ TEST_F(SessionTest, TellsARestartedBrokerWhatItHoldsAndBringsItTheResult) {
   EXPECT_THAT(finished->items, ElementsAre(result(id)));
 }
 
+TEST_F(SessionTest, PassesARecallOnAndSaysWhatWasGivenBack) {
+  start_broker();
+  start();
+  welcome();
+  const JobId given = make_job_id(), kept = make_job_id();
+  say(lend(given, 2));
+  say(lend(kept));
+  say(Recall{{given, kept, make_job_id()}});
+  const auto heard = at_frontend(4);
+  ASSERT_THAT(heard, SizeIs(4));
+  EXPECT_EQ(std::get<RecalledJob>(heard[2]).id, given);
+  EXPECT_EQ(std::get<RecalledJob>(heard[3]).id, kept);
+  inbox_.push(ReturnedJob{given, 2});
+  const auto returned = next<Returned>();
+  ASSERT_TRUE(returned);
+  EXPECT_THAT(returned->held, ElementsAre(HeldLease{given, 2}));
+
+  // Somebody else's by now; a frontend that answers it all the same is not heard.
+  inbox_.push(result(given, 2));
+  inbox_.push(result(kept));
+  const auto finished = next_result<ResultMessage>();
+  ASSERT_TRUE(finished);
+  EXPECT_THAT(finished->items, ElementsAre(result(kept)));
+}
+
+// It finished while the broker asked for it: the frontend says nothing to the recall, and the result counts.
+TEST_F(SessionTest, BringsTheResultOfAJobThatIsRecalledInTheSameMoment) {
+  start_broker();
+  start();
+  welcome();
+  const JobId id = make_job_id();
+  say(lend(id));
+  at_frontend(1);
+  inbox_.push(result(id));
+  say(Recall{{id}});
+  const auto finished = next_result<ResultMessage>();
+  ASSERT_TRUE(finished);
+  EXPECT_THAT(finished->items, ElementsAre(result(id)));
+  say(Recall{{id}});
+
+  // It goes on: the next job comes after what may have been said of the recalls.
+  say(lend(make_job_id()));
+  bool goes_on = false;
+  while (!goes_on) {
+    const std::vector<ToFrontend> heard = frontend_.wait_for(kPatience);
+    ASSERT_FALSE(heard.empty());
+    goes_on = std::holds_alternative<LeasedJob>(heard.back());
+  }
+}
+
+TEST_F(SessionTest, TellsTheFrontendWhenTheTimeOfAJobIsOver) {
+  start_broker();
+  start();
+  welcome();
+  const JobId id = make_job_id();
+  say(Job{60'000, {{id, 1, "payload", Urgency::kInteractive, 30}}});
+  const auto heard = at_frontend(2);
+  ASSERT_THAT(heard, SizeIs(2));
+  const auto& leased = std::get<LeasedJob>(heard[0]);
+  EXPECT_EQ(leased.urgency, Urgency::kInteractive);
+  EXPECT_EQ(leased.expires, leased.arrived + 30ms);
+  EXPECT_EQ(std::get<OverdueJob>(heard[1]).id, id);
+}
+
+// A broker that was cut off by a dead network looks like one without work: nothing comes from it. It is
+// asked.
+TEST_F(SessionTest, SaysHelloToABrokerThatIsSilent) {
+  start_broker();
+  start();
+  ASSERT_TRUE(next<Hello>());
+  say(Welcome{.lease_ms = 30, .heartbeat_ms = 10});
+  const JobId id = make_job_id();
+  say(lend(id));
+  at_frontend(1);
+  const auto hello = next<Hello>();
+  ASSERT_TRUE(hello);
+  EXPECT_THAT(hello->held, ElementsAre(HeldLease{id, 1}));
+  say(Welcome{60'000, 20});
+  EXPECT_TRUE(next<Heartbeat>()) << "and goes on when it answers";
+}
+
+TEST_F(SessionTest, EndsWithAnErrorWhenTheBrokerSpeaksAnotherVersion) {
+  start_broker();
+  start();
+  ASSERT_TRUE(next<Hello>());
+  say(Refused{0, {ErrorCode::kUnsupported, "expected protocol version 3, found 2"}});
+  thread_.join();
+  ASSERT_FALSE(ended_);
+  EXPECT_EQ(ended_.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(ended_.error().text, HasSubstr(endpoint("work")));
+  EXPECT_THAT(ended_.error().text, HasSubstr("protocol version 2, which this worker speaks"));
+  EXPECT_THAT(ended_.error().text, HasSubstr("expected protocol version 3, found 2"));
+}
+
 TEST_F(SessionTest, WaitsForABrokerThatStartsLater) {
   start();
   start_broker();
@@ -285,7 +384,39 @@ TEST_F(SessionTest, FinishesWhatItHoldsBeforeItStops) {
   ASSERT_TRUE(finished);
   EXPECT_TRUE(next<Goodbye>());
   thread_.join();
-  EXPECT_EQ(n_unfinished_, 0u);
+  EXPECT_EQ(ended_, 0u);
+}
+
+// What is not begun would only wait here: others may do it at once.
+TEST_F(SessionTest, GivesBackWhatIsNotBegunWhenItStops) {
+  start_broker();
+  start(kPatience);
+  welcome();
+  const JobId begun = make_job_id(), waiting = make_job_id(), late = make_job_id();
+  say(lend(begun));
+  say(lend(waiting));
+  at_frontend(2);
+  ask_to_stop();
+  const auto ready = next<Ready>();
+  ASSERT_TRUE(ready);
+  EXPECT_EQ(*ready, (Ready{0, 4096, 0}));
+  const auto heard = at_frontend(2);
+  for (const ToFrontend& one : heard) EXPECT_TRUE(std::holds_alternative<RecalledJob>(one));
+
+  inbox_.push(ReturnedJob{waiting, 1});
+  auto returned = next<Returned>();
+  ASSERT_TRUE(returned);
+  EXPECT_THAT(returned->held, ElementsAre(HeldLease{waiting, 1}));
+  say(lend(late, 5));  // was under way
+  returned = next<Returned>();
+  ASSERT_TRUE(returned);
+  EXPECT_THAT(returned->held, ElementsAre(HeldLease{late, 5}));
+
+  inbox_.push(result(begun));
+  ASSERT_TRUE(next_result<ResultMessage>());
+  EXPECT_TRUE(next<Goodbye>());
+  thread_.join();
+  EXPECT_EQ(ended_, 0u);
 }
 
 TEST_F(SessionTest, LeavesWithUnfinishedJobsWhenItsTimeToDrainIsOver) {
@@ -296,13 +427,13 @@ TEST_F(SessionTest, LeavesWithUnfinishedJobsWhenItsTimeToDrainIsOver) {
   at_frontend(1);
   stop();
   EXPECT_TRUE(next<Goodbye>()) << "the broker lends them to others at once";
-  EXPECT_EQ(n_unfinished_, 1u);
+  EXPECT_EQ(ended_, 1u);
 }
 
 TEST_F(SessionTest, StopsWithoutABroker) {
   start();
   stop();
-  EXPECT_EQ(n_unfinished_, 0u);
+  EXPECT_EQ(ended_, 0u);
   EXPECT_EQ(n_welcomes_, 0);
 }
 
