@@ -141,7 +141,7 @@ Result<Connection> Connection::open(const ConnectionOptions& options, bool may_e
   while (clock.now() < until) {
     if (stop()) return fail(ErrorCode::kCancelled, "interrupted");
     TANDEM_TRY(connection.alive());
-    auto status = connection.client_->status(0, std::min<Duration>(milliseconds(500), until - clock.now()));
+    auto status = connection.client_->status(std::min<Duration>(milliseconds(500), until - clock.now()));
     if (status) return connection;
     if (status.error().code != ErrorCode::kTimeout) return fail(std::move(status).error());
   }

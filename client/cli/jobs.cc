@@ -28,7 +28,7 @@ constexpr const char* kExamples = R"(Examples:
   tandem jobs --broker /run/tandem --limit 100
   tandem jobs --json | jq .ready)";
 
-std::string to_json(const StatusReply& status) {
+std::string to_json(const StatusReply& status, const std::vector<JobStatus>& listed) {
   using Json = nlohmann::ordered_json;
   Json out = {{"ready", status.ready},
               {"leased", status.leased},
@@ -48,7 +48,7 @@ std::string to_json(const StatusReply& status) {
                               {"leased", worker.leased},
                               {"finished", worker.finished}});
   }
-  for (const JobStatus& job : status.jobs) {
+  for (const JobStatus& job : listed) {
     out["jobs"].push_back({{"id", job.id.to_string()},
                            {"client", job.client},
                            {"state", to_string(job.state)},
@@ -59,7 +59,7 @@ std::string to_json(const StatusReply& status) {
   return out.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-void print(const StatusReply& status) {
+void print(const StatusReply& status, const std::vector<JobStatus>& listed) {
   const size_t width = terminal_width(STDOUT_FILENO, 120);
   std::cout << fmt::format(
       "{} ready, {} with workers, {} finished ({} of them failed), {} sent out again; up {}\n", status.ready,
@@ -78,7 +78,7 @@ void print(const StatusReply& status) {
                               rows, width);
   }
   rows.clear();
-  for (const JobStatus& job : status.jobs) {
+  for (const JobStatus& job : listed) {
     rows.push_back({job.id.to_string(), job.client, std::string(to_string(job.state)),
                     std::to_string(job.attempt), duration_text(static_cast<double>(job.age_ms) / 1000),
                     job.worker});
@@ -96,12 +96,16 @@ void print(const StatusReply& status) {
 int jobs(const JobsOptions& options, Program& program) {
   auto connection = Connection::open(options.connection, false, 16, [&] { return program.stop.requested(); });
   if (!connection) return complain("jobs", connection.error(), exit_code_of(connection.error()));
-  const auto status = connection->client().status(options.limit, options.connection.patience);
+  const auto status = connection->client().status(options.connection.patience);
   if (!status) return complain("jobs", status.error(), exit_code_of(status.error()));
+  List which;
+  which.jobs_max = options.limit;
+  const auto listed = connection->client().list(which, options.connection.patience);
+  if (!listed) return complain("jobs", listed.error(), exit_code_of(listed.error()));
   if (options.json) {
-    std::cout << to_json(*status) << "\n";
+    std::cout << to_json(*status, *listed) << "\n";
   } else {
-    print(*status);
+    print(*status, *listed);
   }
   return kGood;
 }
