@@ -158,6 +158,12 @@ TEST_F(BulkRunTest, ReadingStopsWhenTooManyRowsWaitForTheirTurn) {
   for (size_t i = 0; i < 200; ++i) EXPECT_EQ(in_order[i], std::to_string(i));
 }
 
+TEST_F(BulkRunTest, WhatHoldsTheRunBackIsKnown) {
+  client_.held_back_ = FullNotice{"no room", {}};
+  ASSERT_TRUE(run(rows(3)));
+  EXPECT_EQ(counts_.held_back, "no room");
+}
+
 TEST_F(BulkRunTest, AStopCancelsWhatIsOutstanding) {
   client_.answers_at_once = 1;
   stop_ = [&] { return client_.n_waits_ >= 3; };
