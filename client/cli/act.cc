@@ -1,5 +1,6 @@
 #include "client/cli/act.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -80,6 +81,9 @@ int report(const std::string& verb, const std::string& done, const Acted& acted,
 bool confirmed(const std::string& question) {
   if (::isatty(STDIN_FILENO) == 0) return true;
   std::fprintf(stderr, "%s [y/N] ", question.c_str());
+  // poll() first, because reading is started again after a signal and poll() is not.
+  pollfd waiting{STDIN_FILENO, POLLIN, 0};
+  if (::poll(&waiting, 1, -1) < 0) return false;
   std::string answer;
   std::getline(std::cin, answer);
   return answer == "y" || answer == "yes" || answer == "Y";

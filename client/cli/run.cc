@@ -17,7 +17,8 @@
 namespace tandem::cli {
 namespace {
 
-constexpr size_t kWaitingPerOutstanding = 8;  // finished rows that may wait for an earlier one
+constexpr Duration kFullPatience = std::chrono::hours(24);  // the progress line says that the broker is full
+constexpr size_t kWaitingPerOutstanding = 8;                // finished rows that may wait for an earlier one
 
 struct RunOptions {
   std::string in;
@@ -84,6 +85,7 @@ int run(const RunOptions& options, Program& program) {
   if (talkative) std::fputs("starting...", stderr);
   ClientOptions client;
   client.outstanding_max = options.outstanding_max;
+  client.full_patience = kFullPatience;
   auto connection = Connection::open(options.connection, true, client, stop);
   if (talkative) std::fputs("\r\033[K", stderr);
   if (!connection) {

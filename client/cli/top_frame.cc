@@ -153,7 +153,7 @@ std::string render_top(const TopHistory& history, TimePoint now, const std::stri
     const auto depths = history.depths(n_cells);
     uint64_t most = 0;
     for (const auto& value : depths) most = std::max(most, value.value_or(0));
-    add(fmt::format("          {} most {}", sparkline(depths), most));
+    add(fmt::format("1 minute  {} most {}", sparkline(depths), most));
     add("journal   " + journal_text(status));
     add("");
     // Workers have what clients leave of the height, and at least half of it.
