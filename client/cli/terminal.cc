@@ -44,7 +44,7 @@ void Screen::draw(const std::string& frame) {
   std::string out = "\033[H";
   const size_t end = frame.ends_with('\n') ? frame.size() - 1 : frame.size();  // a last one would scroll
   for (const char c : frame.substr(0, end)) {
-    if (c == '\n') out += "\033[K\r";  // the rest of the line is of an earlier frame
+    if (c == '\n') out += "\033[K";  // the rest of the line is of an earlier frame
     out += c;
   }
   out += "\033[K\033[J";

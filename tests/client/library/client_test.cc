@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <thread>
+#include <zmq.hpp>
 
+#include "shared/protocol/frames.h"
 #include "tests/client/fake_broker.h"
 #include "tests/support/temp_dir.h"
 
@@ -512,6 +514,40 @@ TEST_F(QuestionsTest, ABrokerOfAnotherVersionIsSaidAtOnce) {
         EXPECT_EQ(status.error().code, ErrorCode::kUnsupported);
         EXPECT_THAT(status.error().text, HasSubstr("speaks version 3"));
       });
+}
+
+// It cannot read us, and we cannot read its answer but for the version in its head.
+TEST_F(ClientTest, AnOldBrokerIsAnErrorAsWell) {
+  broker_.stop();
+  std::atomic<bool> done = false;
+  std::thread old_broker([&] {
+    zmq::context_t context;
+    zmq::socket_t socket(context, zmq::socket_type::router);
+    socket.set(zmq::sockopt::linger, 0);
+    socket.set(zmq::sockopt::rcvtimeo, 5);
+    socket.bind(broker_.client_options().submit_endpoint);
+    const Frames refusal = encode(Refused{0, {ErrorCode::kUnsupported, "expected version 1, found 2"}}, 1);
+    while (!done) {
+      zmq::message_t peer, frame;
+      if (!socket.recv(peer)) continue;
+      for (bool more = true; more; more = frame.more()) (void)socket.recv(frame);
+      socket.send(peer, zmq::send_flags::sndmore);
+      socket.send(zmq::buffer(refusal.head), zmq::send_flags::sndmore);
+      socket.send(zmq::buffer(refusal.envelope), zmq::send_flags::sndmore);
+      socket.send(zmq::buffer(refusal.payload));
+    }
+  });
+  open();
+  const auto status = client_->status(std::chrono::seconds(20));
+  submit("a");
+  for (int round = 0; round < 4000 && outcomes_.empty(); ++round) {
+    for (ClientEvent& event : client_->wait(milliseconds(5))) outcomes_.push_back(std::get<Outcome>(event));
+  }
+  done = true;
+  old_broker.join();
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().text, HasSubstr("speaks version 1"));
+  EXPECT_THAT(answers(), ElementsAre("unsupported"));
 }
 
 TEST_F(ClientTest, WithoutABrokerStatusSaysWhereItLooked) {
