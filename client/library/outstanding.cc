@@ -49,6 +49,7 @@ void Outstanding::cancel(const std::vector<JobId>& ids) {
     if (!at->second.perhaps_there) {
       finish(at, 0, fail(ErrorCode::kCancelled, "cancelled before the broker had it"), By::kClient);
     } else {
+      at->second.cancelled = true;
       to_cancel_.push_back(id);
     }
   }

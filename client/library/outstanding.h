@@ -83,6 +83,7 @@ class Outstanding {
     uint32_t n_unknown = 0;      // times that the broker did not know an accepted job
     uint32_t attempt = 0;        // the latest that parts came from
     bool alone = false;          // goes in a message of its own: its last message was refused as a whole
+    bool cancelled = false;      // by the caller
     bool perhaps_there = false;  // sent, and not refused since: the broker may have it
     std::optional<TimePoint> full_since;
   };

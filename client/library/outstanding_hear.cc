@@ -18,13 +18,20 @@ void Outstanding::hear(Message&& message, TimePoint now) {
 }
 
 void Outstanding::on(Accepted& accepted, TimePoint now) {
-  submits_.erase(accepted.request);
+  const bool answers_submit = submits_.erase(accepted.request) > 0;
   submitted_at_.erase(accepted.request);
   Full full;
   bool room = false;
   for (AcceptedItem& item : accepted.items) {
     const auto at = entries_.find(item.id);
     if (at == entries_.end() || at->second.stage == Stage::kAccepted) continue;
+    if (!item.error.text.empty() && !answers_submit) {
+      // A Cancel overtook nothing: what it does not find was lost on the way, and need not go again.
+      if (at->second.cancelled && item.state == JobState::kUnknown) {
+        finish(at, 0, fail(ErrorCode::kCancelled, "cancelled before the broker had it"), By::kClient);
+      }
+      continue;
+    }
     if (!item.error.text.empty()) {
       refuse(at, std::move(item.error), milliseconds(item.retry_after_ms), full, now);
       continue;

@@ -454,6 +454,25 @@ TEST_F(OutstandingTest, FetchesAreBoundedAndOneAtATime) {
   EXPECT_TRUE(outstanding_.next(now_));
 }
 
+// The Submit was lost, the Cancel was not: the job must not be sent again to run after all.
+TEST_F(OutstandingTest, ACancelThatFindsNothingEndsTheJob) {
+  add(1);
+  add(2);
+  say();
+  outstanding_.cancel({id_of(1)});
+  const auto cancel = outstanding_.next(now_);
+  ASSERT_TRUE(cancel);
+  Accepted answer;
+  answer.request = std::get<Cancel>(*cancel).request;
+  for (uint8_t n = 1; n <= 2; ++n) {
+    answer.items.push_back({id_of(n), JobState::kUnknown, {ErrorCode::kNotFound, "no such job"}, 0});
+  }
+  outstanding_.hear(std::move(answer), now_);
+  EXPECT_THAT(outcomes(), ElementsAre("1 cancelled"));
+  now_ += 5s;
+  EXPECT_THAT(say(), ElementsAre("submit 2"));
+}
+
 TEST_F(OutstandingTest, ACancelFollowsTheSubmit) {
   add(1);
   say();
