@@ -74,7 +74,8 @@ Result<void> BulkRun::read_rows() {
 
 Result<void> BulkRun::start(InputRow row) {
   const uint64_t place = next_place_++;
-  Result<JobId> id = row.request ? parts_.client.submit(*row.request) : fail(row.request.error());
+  Result<JobId> id =
+      row.request ? parts_.client.submit(*row.request, settings_.queue) : fail(row.request.error());
   Waiting waiting;
   waiting.n_bytes = row.fields.size() + (row.request ? 2 * row.request->text.size() : 0);
   waiting_bytes_ += waiting.n_bytes;
@@ -131,6 +132,8 @@ Result<void> BulkRun::write_in_order() {
 }
 
 void BulkRun::look_after_broker() {
+  const auto held_back = parts_.client.held_back();
+  counts_.held_back = held_back ? held_back->text : "";
   const TimePoint now = parts_.clock.now();
   if (places_.empty() || parts_.client.broker_seen()) {
     if (said_silent_) parts_.progress.note("the broker is back");

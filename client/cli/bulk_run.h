@@ -19,6 +19,7 @@ namespace tandem::cli {
 
 struct BulkSettings {
   JobRequest defaults;  // tasks, options and variables of lines that say nothing else
+  SubmitOptions queue;  // how each of them waits
   RowStyle style;
   bool ordered = true;           // output in the order of input
   size_t outstanding_max = 256;  // jobs with the broker at a time

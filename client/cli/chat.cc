@@ -12,6 +12,7 @@
 #include "client/cli/line_reader.h"
 #include "client/cli/one_job.h"
 #include "client/cli/program.h"
+#include "client/cli/queue_options.h"
 #include "client/cli/row.h"
 #include "client/cli/width.h"
 #include "shared/base/format.h"
@@ -27,6 +28,7 @@ struct ChatOptions {
   size_t turns_max = 10;
   bool json = false;
   JobOptions job;
+  QueueOptions queue;
   ConnectionOptions connection;
 };
 
@@ -102,8 +104,13 @@ class TurnPrinter {
 
 class Chat {
  public:
-  Chat(const ChatOptions& options, JobRequest defaults, Connection& connection, std::function<bool()> stop)
-      : options_(options), defaults_(std::move(defaults)), connection_(connection), stop_(std::move(stop)) {}
+  Chat(const ChatOptions& options, JobRequest defaults, SubmitOptions queue, Connection& connection,
+       std::function<bool()> stop)
+      : options_(options),
+        defaults_(std::move(defaults)),
+        queue_(std::move(queue)),
+        connection_(connection),
+        stop_(std::move(stop)) {}
 
   Result<void> turn(std::string text) {
     JobRequest job = defaults_;
@@ -119,7 +126,7 @@ class Chat {
     job.text = text;
 
     TurnPrinter printer(colours_welcome(STDOUT_FILENO));
-    const auto result = do_one_job(connection_, job, stop_, [&](const PartEvent& event) {
+    const auto result = do_one_job(connection_, job, queue_, stop_, [&](const PartEvent& event) {
       if (!options_.json) printer.on_part(event);
     });
     if (options_.json) {
@@ -142,6 +149,7 @@ class Chat {
  private:
   const ChatOptions& options_;
   const JobRequest defaults_;
+  const SubmitOptions queue_;
   Connection& connection_;
   std::function<bool()> stop_;
   std::deque<ChatTurn> history_;
@@ -150,18 +158,22 @@ class Chat {
 int chat(const ChatOptions& options, Program& program) {
   auto job = make_job(options.job);
   if (!job) return complain("chat", job.error(), kUsage);
+  const auto queue = make_submit_options(options.queue);
+  if (!queue) return complain("chat", queue.error(), kUsage);
   const auto stop = [&] { return program.stop.requested(); };
   const bool talks = ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0;
 
   auto in = LineReader::open("-", limits::kTextBytesMax);
   if (!in) return complain("chat", in.error(), kUsage);
   if (talks) std::fputs("starting...", stderr);
-  auto connection = Connection::open(options.connection, true, 16, stop);
+  ClientOptions client;
+  client.urgency = Urgency::kInteractive;
+  auto connection = Connection::open(options.connection, true, client, stop);
   if (talks) std::fputs("\r\033[K", stderr);
   if (!connection) return complain("chat", connection.error(), exit_code_of(connection.error()));
   if (talks) std::printf("Say something. /reset forgets, /quit ends.\n");
 
-  Chat conversation(options, *job, *connection, stop);
+  Chat conversation(options, *job, *queue, *connection, stop);
   int exit_code = kGood;
   while (!stop()) {
     if (talks) std::printf("%s", bold("you> ", colours_welcome(STDOUT_FILENO)).c_str());
@@ -211,6 +223,7 @@ void add_chat(CLI::App& app, Program& program) {
       ->capture_default_str();
   verb->add_flag("--json", options->json, "A line of JSON for each turn");
   add_sampling_options(*verb, options->job);
+  add_queue_options(*verb, options->queue, false);
   add_connection_options(*verb, options->connection, true);
   verb->footer(kExamples);
   verb->callback([options, &program] { program.exit_code = chat(*options, program); });

@@ -113,7 +113,7 @@ void add_connection_options(CLI::App& app, ConnectionOptions& options, bool may_
       ->group(own);
 }
 
-Result<Connection> Connection::open(const ConnectionOptions& options, bool may_embed, size_t outstanding_max,
+Result<Connection> Connection::open(const ConnectionOptions& options, bool may_embed, ClientOptions client,
                                     const std::function<bool()>& stop) {
   Connection connection;
   TANDEM_ASSIGN(std::optional<Endpoints> endpoints, configured(options));
@@ -130,10 +130,8 @@ Result<Connection> Connection::open(const ConnectionOptions& options, bool may_e
   }
   if (!endpoints) endpoints.emplace();
 
-  ClientOptions client;
-  client.submit_endpoint = endpoints->submit;
+  client.submit_endpoint = connection.where_ = endpoints->submit;
   client.results_endpoint = endpoints->results;
-  client.outstanding_max = outstanding_max;
   TANDEM_ASSIGN(connection.client_, Client::open(client));
 
   SystemClock clock;
@@ -141,8 +139,11 @@ Result<Connection> Connection::open(const ConnectionOptions& options, bool may_e
   while (clock.now() < until) {
     if (stop()) return fail(ErrorCode::kCancelled, "interrupted");
     TANDEM_TRY(connection.alive());
-    auto status = connection.client_->status(0, std::min<Duration>(milliseconds(500), until - clock.now()));
+    auto status = connection.client_->status(std::min<Duration>(milliseconds(500), until - clock.now()));
     if (status) return connection;
+    if (status.error().code == ErrorCode::kUnsupported) {
+      return fail(ErrorCode::kUnavailable, status.error().text);
+    }
     if (status.error().code != ErrorCode::kTimeout) return fail(std::move(status).error());
   }
   return fail(

@@ -33,10 +33,14 @@ class Connection {
   // ~/.config/tandem. None of them: an embedded broker, or where the verb has none, the endpoints that
   // tandem-broker has when nobody says otherwise. Returns when the broker has answered: kUnavailable says
   // what was tried and what to do.
-  static Result<Connection> open(const ConnectionOptions& options, bool may_embed, size_t outstanding_max,
+  // `client` has what the verb wants of it; the endpoints are found here. kUnavailable also for a broker
+  // that speaks another version of the protocol.
+  static Result<Connection> open(const ConnectionOptions& options, bool may_embed, ClientOptions client,
                                  const std::function<bool()>& stop);
 
   Client& client() { return *client_; }
+  // The broker's submit endpoint.
+  const std::string& where() const { return where_; }
   bool embedded() const { return embedded_ != nullptr; }
   // Of the embedded programs; always good otherwise, because a broker that is away may come back.
   Result<void> alive() { return embedded_ ? embedded_->alive() : Result<void>(); }
@@ -44,6 +48,7 @@ class Connection {
  private:
   Connection() = default;
 
+  std::string where_;
   std::unique_ptr<Embedded> embedded_;  // outlives the client
   std::unique_ptr<Client> client_;
 };

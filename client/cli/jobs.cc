@@ -5,103 +5,72 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "client/cli/connection.h"
 #include "client/cli/program.h"
-#include "client/cli/progress.h"
-#include "client/cli/table.h"
+#include "client/cli/queue_json.h"
+#include "client/cli/queue_text.h"
 #include "client/cli/width.h"
-#include "shared/base/format.h"
+#include "shared/base/limits.h"
 
 namespace tandem::cli {
 namespace {
 
 struct JobsOptions {
   uint32_t limit = 20;
+  std::string client;
+  bool dead = false;
   bool json = false;
   ConnectionOptions connection;
 };
 
 constexpr const char* kExamples = R"(Examples:
   tandem jobs
-  tandem jobs --broker /run/tandem --limit 100
+  tandem jobs --client shop --limit 100
+  tandem jobs --dead
   tandem jobs --json | jq .ready)";
 
-std::string to_json(const StatusReply& status) {
-  using Json = nlohmann::ordered_json;
-  Json out = {{"ready", status.ready},
-              {"leased", status.leased},
-              {"finished_kept", status.finished_kept},
-              {"accepted_total", status.accepted_total},
-              {"finished_total", status.finished_total},
-              {"failed_total", status.failed_total},
-              {"redelivered_total", status.redelivered_total},
-              {"uptime_ms", status.uptime_ms},
-              {"workers", Json::array()},
-              {"jobs", Json::array()}};
-  for (const WorkerStatus& worker : status.workers) {
-    out["workers"].push_back({{"name", worker.name},
-                              {"host", worker.host},
-                              {"model", worker.model},
-                              {"credit_max", worker.credit_max},
-                              {"leased", worker.leased},
-                              {"finished", worker.finished}});
+void print(const JobsOptions& options, const StatusReply& status, const std::vector<JobStatus>& listed) {
+  const size_t width = terminal_width(STDOUT_FILENO, 140);
+  std::cout << summary_text(status) << "\n" << workers_table(status.workers, width);
+  if (!status.clients.empty()) std::cout << "\n" << clients_table(status.clients, width);
+  if (options.limit == 0) return;
+  const std::string what = options.dead ? "dead jobs" : "unfinished jobs";
+  const std::string whose = options.client.empty() ? "" : " of " + printable(options.client);
+  if (listed.empty()) {
+    std::cout << "\nNo " << what << whose << ".\n";
+    return;
   }
-  for (const JobStatus& job : status.jobs) {
-    out["jobs"].push_back({{"id", job.id.to_string()},
-                           {"client", job.client},
-                           {"state", to_string(job.state)},
-                           {"attempt", job.attempt},
-                           {"age_ms", job.age_ms},
-                           {"worker", job.worker}});
+  std::cout << "\n" << jobs_table(listed, width);
+  const uint64_t n_all = options.dead ? status.dead_kept : status.ready + status.delayed + status.leased;
+  if (!options.client.empty()) {
+    if (listed.size() == options.limit) std::cout << "… and perhaps more (--limit)\n";
+  } else if (listed.size() < n_all) {
+    std::cout << "… and " << n_all - listed.size() << " more (--limit)\n";
   }
-  return out.dump(2, ' ', false, Json::error_handler_t::replace);
-}
-
-void print(const StatusReply& status) {
-  const size_t width = terminal_width(STDOUT_FILENO, 120);
-  std::cout << fmt::format(
-      "{} ready, {} with workers, {} finished ({} of them failed), {} sent out again; up {}\n", status.ready,
-      status.leased, status.finished_total, status.failed_total, status.redelivered_total,
-      duration_text(static_cast<double>(status.uptime_ms) / 1000));
-  std::vector<std::vector<std::string>> rows;
-  for (const WorkerStatus& worker : status.workers) {
-    rows.push_back({worker.name, worker.host, worker.model.substr(0, 12),
-                    fmt::format("{}/{}", worker.leased, worker.credit_max), std::to_string(worker.finished)});
-  }
-  if (rows.empty()) {
-    std::cout << "\nNo workers. Start one: tandem-worker\n";
-  } else {
-    std::cout << "\n"
-              << render_table({{"worker"}, {"host"}, {"model"}, {"jobs", 0, true}, {"finished", 0, true}},
-                              rows, width);
-  }
-  rows.clear();
-  for (const JobStatus& job : status.jobs) {
-    rows.push_back({job.id.to_string(), job.client, std::string(to_string(job.state)),
-                    std::to_string(job.attempt), duration_text(static_cast<double>(job.age_ms) / 1000),
-                    job.worker});
-  }
-  if (rows.empty()) return;
-  std::cout
-      << "\n"
-      << render_table(
-             {{"job", 36}, {"client", 8}, {"state"}, {"attempt", 0, true}, {"age", 0, true}, {"worker", 8}},
-             rows, width);
-  const uint64_t n_unfinished = status.ready + status.leased;
-  if (rows.size() < n_unfinished) std::cout << "… and " << n_unfinished - rows.size() << " more (--limit)\n";
 }
 
 int jobs(const JobsOptions& options, Program& program) {
-  auto connection = Connection::open(options.connection, false, 16, [&] { return program.stop.requested(); });
-  if (!connection) return complain("jobs", connection.error(), exit_code_of(connection.error()));
-  const auto status = connection->client().status(options.limit, options.connection.patience);
-  if (!status) return complain("jobs", status.error(), exit_code_of(status.error()));
+  const auto failed = [](const Error& error) { return complain("jobs", error, exit_code_of(error)); };
+  auto connection = Connection::open(options.connection, false, {}, [&] { return program.stop.requested(); });
+  if (!connection) return failed(connection.error());
+  const Duration patience = options.connection.patience;
+  const auto status = connection->client().status(patience);
+  if (!status) return failed(status.error());
+  std::vector<JobStatus> listed;
+  if (options.limit > 0) {
+    List which;
+    which.dead = options.dead;
+    which.client = options.client;
+    which.jobs_max = options.limit;
+    auto answer = connection->client().list(which, patience);
+    if (!answer) return failed(answer.error());
+    listed = std::move(*answer);
+  }
   if (options.json) {
-    std::cout << to_json(*status) << "\n";
+    std::cout << status_json(*status, &listed) << "\n";
   } else {
-    print(*status);
+    print(options, *status, listed);
   }
   return kGood;
 }
@@ -111,10 +80,12 @@ int jobs(const JobsOptions& options, Program& program) {
 void add_jobs(CLI::App& app, Program& program) {
   const auto options = std::make_shared<JobsOptions>();
   CLI::App* verb =
-      app.add_subcommand("jobs", "What a broker is doing: its workers, and jobs without an outcome");
+      app.add_subcommand("jobs", "What a broker is doing: its workers, clients, and jobs without an outcome");
   verb->add_option("--limit", options->limit, "List so many jobs, oldest first")
-      ->check(CLI::Range(0, 4096))
+      ->check(CLI::Range(0u, static_cast<uint32_t>(limits::kItemsPerMessageMax)))
       ->capture_default_str();
+  verb->add_option("--client", options->client, "List jobs of this client alone")->type_name("NAME");
+  verb->add_flag("--dead", options->dead, "List the jobs that were given up (`tandem dead` tells more)");
   verb->add_flag("--json", options->json, "All of it as JSON");
   add_connection_options(*verb, options->connection, false);
   verb->footer(kExamples);

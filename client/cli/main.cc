@@ -16,6 +16,7 @@ Start here:
   tandem chat                               a conversation
   tandem run in.jsonl -o out.jsonl          a file of texts, a line each: {"text": "..."}
   tandem show out.jsonl                     its results as a table
+  tandem top                                what the queue is doing, live
 
 Without a broker configured, a private broker and worker are started for the length of the
 command. `tandem VERB --help` tells the rest.)";
@@ -39,7 +40,12 @@ int main(int argc, char** argv) {
   tandem::cli::add_run(app, program);
   tandem::cli::add_submit(app, program);
   tandem::cli::add_chat(app, program);
+  tandem::cli::add_results(app, program);
   tandem::cli::add_jobs(app, program);
+  tandem::cli::add_top(app, program);
+  tandem::cli::add_dead(app, program);
+  tandem::cli::add_cancel(app, program);
+  tandem::cli::add_drain(app, program);
   tandem::cli::add_show(app, program);
   tandem::cli::add_bench(app, program);
 
@@ -54,8 +60,7 @@ int main(int argc, char** argv) {
     return tandem::cli::kUsage;
   }
   if (app.get_subcommands().empty()) {
-    std::fprintf(stderr,
-                 "tandem: expected a verb: run, submit, chat, jobs, show or bench\nTry: tandem --help\n");
+    std::fprintf(stderr, "tandem: expected a verb, such as run, submit, chat or jobs\nTry: tandem --help\n");
     return tandem::cli::kUsage;
   }
   return program.exit_code;

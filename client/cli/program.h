@@ -48,6 +48,11 @@ void add_run(CLI::App& app, Program& program);
 void add_submit(CLI::App& app, Program& program);
 void add_chat(CLI::App& app, Program& program);
 void add_jobs(CLI::App& app, Program& program);
+void add_dead(CLI::App& app, Program& program);
+void add_cancel(CLI::App& app, Program& program);
+void add_drain(CLI::App& app, Program& program);
+void add_top(CLI::App& app, Program& program);
+void add_results(CLI::App& app, Program& program);  // and `result`
 void add_show(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
 

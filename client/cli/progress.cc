@@ -73,6 +73,9 @@ std::string progress_bar(const RunCounts& counts, const ProgressRate& rate, size
   }
   if (counts.failed > 0) line += fmt::format("  {} failed", counts.failed);
   if (counts.cached > 0) line += fmt::format("  {} cached", counts.cached);
+  if (!counts.held_back.empty()) {
+    return cut_to_width(line + "  broker full: " + printable(counts.held_back) + ", waiting", width);
+  }
   line += fmt::format("  {:.1f} rows/s  {:.0f} tokens/s", rate.rows_per_s(), rate.tokens_per_s());
   if (const auto left = rate.time_left(); left && *left > 0) line += "  " + duration_text(*left) + " left";
   return cut_to_width(line, width);
@@ -81,9 +84,10 @@ std::string progress_bar(const RunCounts& counts, const ProgressRate& rate, size
 std::string progress_json(const RunCounts& counts, const ProgressRate& rate) {
   const auto left = rate.time_left();
   return fmt::format(
-      R"({{"done":{},"total":{},"failed":{},"cached":{},"rows_per_s":{:.3f},"tokens_per_s":{:.3f},"seconds_left":{}}})",
+      R"({{"done":{},"total":{},"failed":{},"cached":{},"rows_per_s":{:.3f},"tokens_per_s":{:.3f},"seconds_left":{},"held_back":{}}})",
       counts.done, counts.total ? std::to_string(*counts.total) : "null", counts.failed, counts.cached,
-      rate.rows_per_s(), rate.tokens_per_s(), left ? fmt::format("{:.1f}", *left) : "null");
+      rate.rows_per_s(), rate.tokens_per_s(), left ? fmt::format("{:.1f}", *left) : "null",
+      !counts.held_back.empty());
 }
 
 Result<ProgressPrinter::Mode> ProgressPrinter::mode_from(const std::string& name) {

@@ -18,6 +18,7 @@ struct RunCounts {
   uint64_t cached = 0;
   uint64_t tokens = 0;  // through the model
   std::optional<uint64_t> total;
+  std::string held_back;  // why the broker takes no more at the moment
   bool operator==(const RunCounts&) const = default;
 };
 
@@ -41,10 +42,10 @@ class ProgressRate {
 };
 
 // "[########------------]  40%  40/100  2 failed  7 cached  12.5 rows/s  310 tokens/s  00:05 left", cut to
-// `width` columns.
+// `width` columns. While the broker has no room, that stands in the place of the rates.
 std::string progress_bar(const RunCounts& counts, const ProgressRate& rate, size_t width);
 // {"done":..., "total":..., "failed":..., "cached":..., "rows_per_s":..., "tokens_per_s":...,
-// "seconds_left":...}
+// "seconds_left":..., "held_back":false}
 std::string progress_json(const RunCounts& counts, const ProgressRate& rate);
 // "12 s", "3 min 20 s", "2 h 5 min"
 std::string duration_text(double seconds);

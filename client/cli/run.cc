@@ -10,13 +10,15 @@
 #include "client/cli/connection.h"
 #include "client/cli/job_options.h"
 #include "client/cli/program.h"
+#include "client/cli/queue_options.h"
 #include "shared/base/format.h"
 #include "shared/base/limits.h"
 
 namespace tandem::cli {
 namespace {
 
-constexpr size_t kWaitingPerOutstanding = 8;  // finished rows that may wait for an earlier one
+constexpr Duration kFullPatience = std::chrono::hours(24);  // the progress line says that the broker is full
+constexpr size_t kWaitingPerOutstanding = 8;                // finished rows that may wait for an earlier one
 
 struct RunOptions {
   std::string in;
@@ -29,6 +31,7 @@ struct RunOptions {
   std::string progress = "auto";
   bool quiet = false;
   JobOptions job;
+  QueueOptions queue;
   ConnectionOptions connection;
 };
 
@@ -67,6 +70,8 @@ int run(const RunOptions& options, Program& program) {
   if (!mode) return failed(mode.error(), kUsage);
   const auto defaults = make_job(options.job);
   if (!defaults) return failed(defaults.error(), kUsage);
+  const auto queue = make_submit_options(options.queue);
+  if (!queue) return failed(queue.error(), kUsage);
   auto in = LineReader::open(options.in, limits::kJsonLineBytesMax);
   if (!in) return failed(in.error(), kUsage);
   if (same_file(options.in, options.out)) {
@@ -78,7 +83,10 @@ int run(const RunOptions& options, Program& program) {
   ProgressPrinter progress(*mode);
   const bool talkative = !options.quiet && ::isatty(STDERR_FILENO) != 0;
   if (talkative) std::fputs("starting...", stderr);
-  auto connection = Connection::open(options.connection, true, options.outstanding_max, stop);
+  ClientOptions client;
+  client.outstanding_max = options.outstanding_max;
+  client.full_patience = kFullPatience;
+  auto connection = Connection::open(options.connection, true, client, stop);
   if (talkative) std::fputs("\r\033[K", stderr);
   if (!connection) {
     const std::string partial = out->partial_path();
@@ -89,6 +97,7 @@ int run(const RunOptions& options, Program& program) {
 
   BulkSettings settings;
   settings.defaults = *defaults;
+  settings.queue = *queue;
   settings.style.details = options.details;
   settings.ordered = !options.as_completed;
   settings.outstanding_max = options.outstanding_max;
@@ -139,6 +148,7 @@ void add_run(CLI::App& app, Program& program) {
       ->capture_default_str();
   verb->add_flag("-q,--quiet", options->quiet, "No summary at the end");
   add_job_options(*verb, options->job);
+  add_queue_options(*verb, options->queue, true);
   add_connection_options(*verb, options->connection, true);
   verb->footer(kExamples);
   verb->callback([options, &program] { program.exit_code = run(*options, program); });

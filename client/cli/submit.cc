@@ -11,9 +11,9 @@
 #include "client/cli/job_options.h"
 #include "client/cli/one_job.h"
 #include "client/cli/program.h"
+#include "client/cli/queue_json.h"
+#include "client/cli/queue_options.h"
 #include "client/cli/row.h"
-#include "client/cli/width.h"
-#include "shared/base/format.h"
 #include "shared/base/limits.h"
 #include "shared/base/utf8.h"
 
@@ -24,7 +24,10 @@ struct SubmitVerbOptions {
   std::vector<std::string> words;
   bool json = false;
   bool details = false;
+  bool detach = false;
+  std::string client;
   JobOptions job;
+  QueueOptions queue;
   ConnectionOptions connection;
 };
 
@@ -32,7 +35,9 @@ constexpr const char* kExamples = R"(Examples:
   tandem submit "I love it"
   tandem submit --tasks sentiment-zh "太难吃了"
   tandem submit --task translate --variable target=French "good morning" --json
-  tandem submit --task summary < article.txt)";
+  tandem submit --task summary < article.txt
+  tandem submit --detach --priority 2 --ttl 1h "no hurry"      prints the job's id; then:
+  tandem result ID                                             or: tandem results)";
 
 Result<std::string> read_stdin() {
   if (::isatty(STDIN_FILENO) != 0) std::cerr << "(reading a text from standard input, until Ctrl-D)\n";
@@ -55,25 +60,22 @@ Result<std::string> read_stdin() {
   return text;
 }
 
-void print(const JobResult& result) {
-  const bool colours = colours_welcome(STDOUT_FILENO);
-  size_t width = 0;
-  for (const TaskResult& task : result.tasks) width = std::max(width, display_width(task.task));
-  for (const TaskResult& task : result.tasks) {
-    std::cout << bold(fit_to_width(task.task, width), colours) << "  " << answer_text(task);
-    if (!task.error) {
-      std::cout << "  "
-                << dim(fmt::format("({}, {:.0f} ms)", to_string(task.source),
-                                   static_cast<double>(task.timings.total_us) / 1000),
-                       colours);
-    }
-    std::cout << "\n";
+int leave(Connection& connection, const JobRequest& job, const SubmitOptions& queue, bool json,
+          const std::function<bool()>& stop) {
+  const auto id = leave_one_job(connection, job, queue, stop);
+  if (!id) {
+    const int code = exit_code_of(id.error());
+    return complain("submit", id.error(), code == kUsage ? kSomeFailed : code);
   }
+  std::cout << (json ? id_json(*id) : id->to_string()) << "\n";
+  return kGood;
 }
 
 int submit(const SubmitVerbOptions& options, Program& program) {
   auto job = make_job(options.job);
   if (!job) return complain("submit", job.error(), kUsage);
+  const auto queue = make_submit_options(options.queue);
+  if (!queue) return complain("submit", queue.error(), kUsage);
   for (const std::string& word : options.words) job->text += (job->text.empty() ? "" : " ") + word;
   if (options.words.empty()) {
     auto text = read_stdin();
@@ -85,16 +87,23 @@ int submit(const SubmitVerbOptions& options, Program& program) {
     return complain("submit", {ErrorCode::kInvalid, "expected a text, found none"}, kUsage);
 
   const auto stop = [&] { return program.stop.requested(); };
-  auto connection = Connection::open(options.connection, true, 16, stop);
+  ClientOptions client;
+  client.urgency = options.detach ? Urgency::kBulk : Urgency::kInteractive;
+  client.name = options.client;
+  if (options.detach && client.name.empty()) client.name = default_client_name();
+  client.acknowledge = !options.detach;  // nobody has seen the result
+  auto connection = Connection::open(options.connection, !options.detach, client, stop);
   if (!connection) return complain("submit", connection.error(), exit_code_of(connection.error()));
-  const auto result = do_one_job(*connection, *job, stop);
+  if (options.detach) return leave(*connection, *job, *queue, options.json, stop);
+  const auto result = do_one_job(*connection, *job, *queue, stop);
   if (options.json) {
     std::cout << results_json(result, {options.details}) << "\n";
   } else if (result) {
-    print(*result);
+    print_result(*result);
   }
   if (!result) {
-    const int code = exit_code_of(result.error());
+    int code = exit_code_of(result.error());
+    if (code == kInterrupted && !stop()) code = kSomeFailed;  // somebody else cancelled it
     return options.json ? (code == kUsage ? kSomeFailed : code)
                         : complain("submit", result.error(), code == kUsage ? kSomeFailed : code);
   }
@@ -108,11 +117,17 @@ int submit(const SubmitVerbOptions& options, Program& program) {
 
 void add_submit(CLI::App& app, Program& program) {
   const auto options = std::make_shared<SubmitVerbOptions>();
-  CLI::App* verb = app.add_subcommand("submit", "One text, answered at once");
+  CLI::App* verb = app.add_subcommand("submit", "One text, answered at once or left in the queue");
   verb->add_option("TEXT", options->words, "The text; without it standard input is read");
   verb->add_flag("--json", options->json, "The results as JSON");
   verb->add_flag("--details", options->details, "In JSON also scores, versions, fingerprints and worker");
+  verb->add_flag("--detach", options->detach,
+                 "Print the job's id once it is accepted, and do not wait for the answer");
+  verb->add_option("--client", options->client,
+                   "Name under which the result is kept [of its own; with --detach: cli-USER]")
+      ->type_name("NAME");
   add_job_options(*verb, options->job);
+  add_queue_options(*verb, options->queue, true);
   add_connection_options(*verb, options->connection, true);
   verb->footer(kExamples);
   verb->callback([options, &program] { program.exit_code = submit(*options, program); });

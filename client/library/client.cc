@@ -6,6 +6,7 @@
 
 #include "client/library/outstanding.h"
 #include "client/library/ports.h"
+#include "client/library/version.h"
 #include "shared/base/hash.h"
 #include "shared/base/limits.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr size_t kFlushAt = 256;  // queued items that submit() sends without waiting for wait()
 constexpr Duration kLookEvery = milliseconds(50);
+constexpr Duration kAskAgain = std::chrono::seconds(1);
 
 // Tokens in and out, roughly: three bytes a token, and what each task may answer.
 uint32_t estimate_cost(const JobRequest& request) {
@@ -32,12 +34,39 @@ Result<void> check_name(const std::string& name) {
   return {};
 }
 
+// Of a delay or time to live; nothing is rounded to 0, which would mean none.
+Result<uint64_t> whole_ms(const char* what, Duration duration) {
+  const int64_t ms = std::chrono::ceil<milliseconds>(duration).count();
+  if (duration < Duration{} || static_cast<uint64_t>(ms) > limits::kDelayMsMax) {
+    return fail(ErrorCode::kInvalid, std::string(what) + ": expected 0 to " +
+                                         std::to_string(limits::kDelayMsMax) + " ms (a year), found " +
+                                         std::to_string(ms));
+  }
+  return static_cast<uint64_t>(ms);
+}
+
+Result<void> check_priority(uint8_t priority) {
+  if (priority <= kPriorityMax) return {};
+  return fail(ErrorCode::kInvalid, "priority: expected 0 to " + std::to_string(kPriorityMax) + ", found " +
+                                       std::to_string(priority));
+}
+
 class LiveClient final : public Client {
  public:
   LiveClient(const ClientOptions& options, ClientPorts ports)
       : options_(options),
         ports_(std::move(ports)),
-        outstanding_({options.name, options.accept_timeout, options.full_patience}) {}
+        outstanding_({options.name, options.accept_timeout, options.full_patience, options.on_full,
+                      options.acknowledge}) {}
+
+  // What the caller has seen, the broker should know.
+  ~LiveClient() override {
+    while (ports_.writable()) {
+      const auto acknowledgement = outstanding_.next_acknowledgement();
+      if (!acknowledgement) break;
+      ports_.send(*acknowledgement);
+    }
+  }
 
   Result<JobId> submit(const JobRequest& request, const SubmitOptions& options) override {
     const JobId id = options.id ? *options.id : make_job_id();
@@ -53,8 +82,18 @@ class LiveClient final : public Client {
     if (auto good = decode_job_request(item.payload); !good) return fail(std::move(good).error());
     item.route = options.route != 0 ? options.route : hash128(request.text).low64();
     item.cost = estimate_cost(request);
+    if (options.attempts_max > limits::kAttemptsMax) {
+      return fail(ErrorCode::kInvalid, "attempts_max: expected at most " +
+                                           std::to_string(limits::kAttemptsMax) + ", found " +
+                                           std::to_string(options.attempts_max));
+    }
     item.attempts_max = options.attempts_max;
-    outstanding_.add(std::move(item));
+    item.urgency = options.urgency.value_or(options_.urgency);
+    item.priority = options.priority.value_or(options_.priority);
+    TANDEM_TRY(check_priority(item.priority));
+    TANDEM_ASSIGN(item.delay_ms, whole_ms("delay", options.delay));
+    TANDEM_ASSIGN(item.ttl_ms, whole_ms("ttl", options.ttl));
+    outstanding_.add(std::move(item), clock_.now());
     if (++n_unsent_ >= kFlushAt) serve({});
     return id;
   }
@@ -77,27 +116,38 @@ class LiveClient final : public Client {
     return {};
   }
 
-  Result<StatusReply> status(uint32_t jobs_max, Duration at_most) override {
-    Status status;
-    status.request = outstanding_.take_request();
-    status.jobs_max = std::min<uint32_t>(jobs_max, limits::kItemsPerMessageMax);
-    TANDEM_ASSIGN(Message answer, ask(status, status.request, at_most));
-    if (auto* reply = std::get_if<StatusReply>(&answer)) return std::move(*reply);
-    return unexpected_answer(answer);
-  }
+  void acknowledge(const std::vector<JobId>& ids) override { outstanding_.acknowledge(ids); }
 
-  Result<std::vector<FetchedItem>> fetch(const std::vector<JobId>& ids, Duration at_most) override {
-    Fetch fetch;
-    fetch.request = outstanding_.take_request();
-    fetch.ids = ids;
-    TANDEM_ASSIGN(Message answer, ask(fetch, fetch.request, at_most));
-    if (auto* fetched = std::get_if<Fetched>(&answer)) return std::move(fetched->items);
-    return unexpected_answer(answer);
+  Result<Message> ask(Message question, Duration at_most) override {
+    question_request_ = outstanding_.take_request();
+    std::visit(
+        [&](auto& asked) {
+          if constexpr (requires { asked.request; }) asked.request = question_request_;
+        },
+        question);
+    const TimePoint until = clock_.now() + at_most;
+    answer_.reset();
+    while (!answer_ && clock_.now() < until) {
+      question_ = question;
+      const TimePoint again = std::min(until, clock_.now() + kAskAgain);
+      while (!answer_ && clock_.now() < again) serve(again - clock_.now());
+    }
+    question_.reset();
+    question_request_ = 0;
+    if (!answer_) {
+      return fail(ErrorCode::kTimeout,
+                  "no answer from a broker at " + options_.submit_endpoint + " within " +
+                      std::to_string(std::chrono::duration_cast<milliseconds>(at_most).count()) + " ms");
+    }
+    if (auto* refused = std::get_if<Refused>(&*answer_)) return fail(std::move(refused->error));
+    return std::move(*answer_);
   }
 
   bool broker_seen() const override {
     return heard_at_ && clock_.now() - *heard_at_ < 2 * options_.accept_timeout;
   }
+  std::optional<FullNotice> held_back() const override { return outstanding_.held_back(); }
+  const std::string& name() const override { return options_.name; }
 
  private:
   // One round: send what is due, as far as there is a broker to take it, and hear what has come.
@@ -109,7 +159,9 @@ class LiveClient final : public Client {
     bool more = true;
     while (writable && more) {
       n_unsent_ = 0;
-      if (question_) {
+      if (const auto acknowledgement = outstanding_.next_acknowledgement()) {
+        ports_.send(*acknowledgement);
+      } else if (question_) {
         ports_.send(*std::exchange(question_, {}));
       } else if (const auto message = outstanding_.next(now)) {
         ports_.send(*message);
@@ -131,9 +183,7 @@ class LiveClient final : public Client {
     std::vector<Message> messages = ports_.receive(std::min(at_most, kLookEvery), want_write);
     now = clock_.now();
     if (!messages.empty()) heard_at_ = now;
-    for (Message& message : messages) {
-      if (!answers_question(message)) outstanding_.hear(std::move(message), now);
-    }
+    for (Message& message : messages) hear(std::move(message), now);
   }
 
   // Jobs may take long, and a broker has nothing to say then: ask it, so that broker_seen() means something.
@@ -142,39 +192,30 @@ class LiveClient final : public Client {
     return now - std::max(heard_at_.value_or(TimePoint{}), asked_at_) > options_.accept_timeout;
   }
 
-  // Status and Fetch of the caller: asked again until the time is over, since a message may get lost.
-  Result<Message> ask(const Message& question, uint64_t request, Duration at_most) {
-    const TimePoint until = clock_.now() + at_most;
-    question_request_ = request;
-    answer_.reset();
-    while (!answer_ && clock_.now() < until) {
-      question_ = question;
-      const TimePoint again = std::min(until, clock_.now() + std::chrono::seconds(1));
-      while (!answer_ && clock_.now() < again) serve(again - clock_.now());
+  void hear(Message&& message, TimePoint now) {
+    auto* refused = std::get_if<Refused>(&message);
+    if (refused != nullptr && refused->request == 0) {
+      if (const auto theirs = other_version(refused->error)) {
+        refused->error = version_error(*theirs, options_.submit_endpoint);
+        outstanding_.end_all(refused->error);
+      }
+      // It could not be read. What else is sent has been in the protocol from its beginning.
+      if (question_request_ != 0 && refused->error.code == ErrorCode::kUnsupported) {
+        answer_ = std::move(message);
+        return;
+      }
     }
-    question_.reset();
-    question_request_ = 0;
-    if (answer_) return std::move(*answer_);
-    return fail(ErrorCode::kTimeout,
-                "no answer from a broker at " + options_.submit_endpoint + " within " +
-                    std::to_string(std::chrono::duration_cast<milliseconds>(at_most).count()) + " ms");
-  }
-
-  bool answers_question(Message& message) {
     const uint64_t request = std::visit(
         [](const auto& heard) -> uint64_t {
           if constexpr (requires { heard.request; }) return heard.request;
           return 0;
         },
         message);
-    if (request == 0 || request != question_request_) return false;
-    answer_ = std::move(message);
-    return true;
-  }
-
-  static tl::unexpected<Error> unexpected_answer(const Message& answer) {
-    if (const auto* refused = std::get_if<Refused>(&answer)) return fail(refused->error);
-    return fail(ErrorCode::kCorrupt, "the broker's answer is of another kind than the question");
+    if (request != 0 && request == question_request_) {
+      answer_ = std::move(message);
+    } else {
+      outstanding_.hear(std::move(message), now);
+    }
   }
 
   SystemClock clock_;
@@ -196,6 +237,7 @@ Result<std::unique_ptr<Client>> Client::open(const ClientOptions& given) {
   ClientOptions options = given;
   if (options.name.empty()) options.name = "client-" + make_job_id().to_string();
   TANDEM_TRY(check_name(options.name));
+  TANDEM_TRY(check_priority(options.priority));
   TANDEM_ASSIGN(auto ports,
                 ClientPorts::open(options.submit_endpoint, options.results_endpoint, options.name));
   return std::make_unique<LiveClient>(options, std::move(ports));

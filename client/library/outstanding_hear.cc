@@ -7,11 +7,6 @@ namespace {
 
 constexpr uint32_t kUnknownMax = 3;  // submitting again what the broker forgot
 
-// Whether the same may be accepted later.
-bool may_pass(ErrorCode code) {
-  return code == ErrorCode::kFull || code == ErrorCode::kUnavailable;
-}
-
 }  // namespace
 
 void Outstanding::hear(Message&& message, TimePoint now) {
@@ -23,23 +18,31 @@ void Outstanding::hear(Message&& message, TimePoint now) {
 }
 
 void Outstanding::on(Accepted& accepted, TimePoint now) {
-  submits_.erase(accepted.request);
+  const bool answers_submit = submits_.erase(accepted.request) > 0;
   submitted_at_.erase(accepted.request);
-  bool full = false;
+  Full full;
+  bool room = false;
   for (AcceptedItem& item : accepted.items) {
     const auto at = entries_.find(item.id);
     if (at == entries_.end() || at->second.stage == Stage::kAccepted) continue;
-    if (!item.error.text.empty()) {
-      full |= may_pass(item.error.code);
-      refuse(at, std::move(item.error), now);
+    if (!item.error.text.empty() && !answers_submit) {
+      // A Cancel overtook nothing: what it does not find was lost on the way, and need not go again.
+      if (at->second.cancelled && item.state == JobState::kUnknown) {
+        finish(at, 0, fail(ErrorCode::kCancelled, "cancelled before the broker had it"), By::kClient);
+      }
       continue;
     }
-    n_full_ = 0;
+    if (!item.error.text.empty()) {
+      refuse(at, std::move(item.error), milliseconds(item.retry_after_ms), full, now);
+      continue;
+    }
+    room = true;
     set_accepted(at, now);
     // Finished before this Submit: its result was published then, and will not be again.
-    if (item.state == JobState::kDone || item.state == JobState::kFailed) set_due(at, now);
+    if (is_finished(item.state)) set_due(at, now);
   }
-  if (full) pause_for_full(now);
+  if (room) there_is_room();
+  pause_for(full, now);
 }
 
 void Outstanding::on(Fetched& fetched, TimePoint now) {
@@ -47,25 +50,18 @@ void Outstanding::on(Fetched& fetched, TimePoint now) {
   for (FetchedItem& item : fetched.items) {
     const auto at = entries_.find(item.id);
     if (at == entries_.end()) continue;
-    switch (item.state) {
-      case JobState::kReady:
-      case JobState::kLeased:
-        if (at->second.stage != Stage::kAccepted) set_accepted(at, now);
-        break;
-      case JobState::kDone:
-        finish(at, item.attempt, decode_job_result(item.payload));
-        break;
-      case JobState::kFailed:
-        finish(at, item.attempt, fail(std::move(item.error)));
-        break;
-      case JobState::kUnknown:
-        if (at->second.stage != Stage::kAccepted) break;
-        if (++at->second.n_unknown > kUnknownMax) {
-          finish(at, 0, fail(ErrorCode::kNotFound, "the broker accepted this job and does not know it now"));
-        } else {
-          queue(at, false);  // another broker under the same endpoint, or one with an empty journal
-        }
-        break;
+    if (is_finished(item.state)) {
+      finish(at, item.attempt, outcome_of(item), By::kBroker);
+    } else if (item.state != JobState::kUnknown) {
+      if (at->second.stage != Stage::kAccepted) set_accepted(at, now);
+    } else if (at->second.stage == Stage::kAccepted) {
+      at->second.perhaps_there = false;
+      if (++at->second.n_unknown > kUnknownMax) {
+        finish(at, 0, fail(ErrorCode::kNotFound, "the broker accepted this job and does not know it now"),
+               By::kClient);
+      } else {
+        queue(at, false);  // another broker under the same endpoint, or one with an empty journal
+      }
     }
   }
 }
@@ -78,17 +74,21 @@ void Outstanding::on(Refused& refused, TimePoint now) {
   const std::vector<JobId> ids = std::move(sent->second);
   submits_.erase(sent);
   submitted_at_.erase(refused.request);
+  const bool may_pass =
+      refused.error.code == ErrorCode::kFull || refused.error.code == ErrorCode::kUnavailable;
+  Full full;
   for (const JobId& id : ids) {
     const auto at = entries_.find(id);
     if (at == entries_.end() || at->second.stage != Stage::kSent) continue;
-    if (ids.size() > 1 && !may_pass(refused.error.code)) {
+    if (ids.size() > 1 && !may_pass) {
       at->second.alone = true;
+      at->second.perhaps_there = false;
       queue(at, false);
     } else {
-      refuse(at, refused.error, now);
+      refuse(at, refused.error, {}, full, now);
     }
   }
-  if (may_pass(refused.error.code)) pause_for_full(now);
+  pause_for(full, now);
 }
 
 void Outstanding::on(ResultMessage& message, TimePoint) {
@@ -97,9 +97,9 @@ void Outstanding::on(ResultMessage& message, TimePoint) {
     const auto at = entries_.find(item.id);
     if (at == entries_.end()) continue;  // heard before, or another run's under the same name
     if (!item.error.text.empty()) {
-      finish(at, item.attempt, fail(std::move(item.error)));
+      finish(at, item.attempt, fail(std::move(item.error)), By::kBroker);
     } else {
-      finish(at, item.attempt, decode_job_result(item.payload));
+      finish(at, item.attempt, decode_job_result(item.payload), By::kBroker);
     }
   }
 }
@@ -114,14 +114,6 @@ void Outstanding::on(Partial& message, TimePoint) {
     at->second.attempt = item.attempt;
     events_.push_back(PartEvent{item.id, item.attempt, std::move(*part)});
   }
-}
-
-void Outstanding::refuse(Entries::iterator at, Error error, TimePoint now) {
-  if (may_pass(error.code)) {
-    if (!at->second.full_since) at->second.full_since = now;
-    if (now - *at->second.full_since < settings_.full_patience) return queue(at, true);
-  }
-  finish(at, 0, fail(std::move(error)));
 }
 
 }  // namespace tandem

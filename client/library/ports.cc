@@ -1,5 +1,6 @@
 #include "client/library/ports.h"
 
+#include "client/library/version.h"
 #include "shared/net/wait.h"
 
 namespace tandem {
@@ -40,7 +41,11 @@ std::vector<Message> ClientPorts::receive(Duration at_most, bool want_write) {
   for (size_t n = 0; n < kTakenMax; ++n) {
     auto message = submit_.receive();
     if (!message) break;
-    if (*message) messages.push_back(std::move(**message));
+    if (*message) {
+      messages.push_back(std::move(**message));
+    } else if (auto refused = refused_version(message->error())) {
+      messages.push_back(std::move(*refused));
+    }
   }
   for (size_t n = 0; n < kTakenMax; ++n) {
     auto published = results_.receive();

@@ -24,7 +24,8 @@ class ClientPorts {
   void send(const Message& message);
 
   // Waits until something comes, a signal arrives, or the time is over; with `want_write` also until
-  // writable(). What cannot be read is passed over: the broker's answer is asked for again.
+  // writable(). What cannot be read is passed over: the broker's answer is asked for again. Of a broker with
+  // another version of the protocol it is Refused, with what it would say of ours (version.h).
   std::vector<Message> receive(Duration at_most, bool want_write);
 
  private:

@@ -46,18 +46,20 @@ class BackwardsClient final : public Client {
     n_cancelled_ += ids.size();
     return {};
   }
-  Result<StatusReply> status(uint32_t, Duration) override { return StatusReply{}; }
-  Result<std::vector<FetchedItem>> fetch(const std::vector<JobId>&, Duration) override {
-    return std::vector<FetchedItem>{};
-  }
+  void acknowledge(const std::vector<JobId>&) override {}
+  Result<Message> ask(Message, Duration) override { return fail(ErrorCode::kTimeout, "nobody there"); }
+  std::optional<FullNotice> held_back() const override { return held_back_; }
+  const std::string& name() const override { return name_; }
   bool broker_seen() const override { return true; }
 
   size_t answers_at_once = 1'000'000;
   size_t most_outstanding_ = 0;
   size_t n_cancelled_ = 0;
   size_t n_waits_ = 0;
+  std::optional<FullNotice> held_back_;
 
  private:
+  const std::string name_ = "me";
   std::vector<std::pair<JobId, JobRequest>> jobs_;
 };
 
@@ -154,6 +156,12 @@ TEST_F(BulkRunTest, ReadingStopsWhenTooManyRowsWaitForTheirTurn) {
   const auto in_order = ids();
   ASSERT_THAT(in_order, SizeIs(200));
   for (size_t i = 0; i < 200; ++i) EXPECT_EQ(in_order[i], std::to_string(i));
+}
+
+TEST_F(BulkRunTest, WhatHoldsTheRunBackIsKnown) {
+  client_.held_back_ = FullNotice{"no room", {}};
+  ASSERT_TRUE(run(rows(3)));
+  EXPECT_EQ(counts_.held_back, "no room");
 }
 
 TEST_F(BulkRunTest, AStopCancelsWhatIsOutstanding) {

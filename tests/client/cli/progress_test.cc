@@ -53,6 +53,18 @@ TEST(Progress, TimeLeftNeedsATotalAndARate) {
   EXPECT_FALSE(unknown.time_left());
 }
 
+TEST(Progress, ABrokerWithoutRoomStandsInThePlaceOfTheRates) {
+  ProgressRate rate;
+  RunCounts now = counts(10);
+  EXPECT_THAT(progress_bar(now, rate, 200), HasSubstr("rows/s"));
+  EXPECT_THAT(progress_json(now, rate), HasSubstr("\"held_back\":false"));
+  now.held_back = "1000 jobs\n of this client";
+  EXPECT_THAT(
+      progress_bar(now, rate, 200),
+      AllOf(HasSubstr("10/100  broker full: 1000 jobs  of this client, waiting"), Not(HasSubstr("rows/s"))));
+  EXPECT_THAT(progress_json(now, rate), HasSubstr("\"held_back\":true"));
+}
+
 // Called for every outcome of a run of millions of rows.
 TEST(Progress, ManyUpdatesInAMomentDoNotPileUpOrDistort) {
   ProgressRate rate;

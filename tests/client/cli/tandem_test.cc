@@ -4,15 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "tests/client/fake_broker.h"
-#include "tests/support/process.h"
-#include "tests/support/temp_dir.h"
+#include "tests/client/cli/tandem_fixture.h"
 
 namespace tandem::testing {
 namespace {
@@ -23,31 +18,12 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-class TandemTest : public ::testing::Test {
- protected:
-  RunResult tandem(std::vector<std::string> arguments, const std::string& input = "") {
-    arguments.insert(arguments.begin(), "tandem");
-    ProcessOptions options;
-    options.input = input;
-    options.output_dir = folder_.path();
-    options.environment = {{"XDG_CONFIG_HOME", folder_.path().string()},
-                           {"TANDEM_RUN_DIR", (folder_ / "nobody").string()},
-                           {"TANDEM_BROKER", ""}};
-    return run_process(std::move(arguments), options);
-  }
-  std::string write(const std::string& name, const std::string& content) {
-    std::ofstream(folder_ / name) << content;
-    return (folder_ / name).string();
-  }
-
-  TempDir folder_;
-};
-
 TEST_F(TandemTest, HelpIsEnoughToStartWith) {
   RunResult help = tandem({"--help"});
   EXPECT_EQ(help.status, 0);
   EXPECT_THAT(help.err, IsEmpty());
-  for (const std::string verb : {"run", "submit", "chat", "jobs", "show", "bench"}) {
+  for (const std::string verb : {"run", "submit", "chat", "results", "result", "jobs", "top", "dead",
+                                 "cancel", "drain", "show", "bench"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + verb));
     const RunResult of_verb = tandem({verb, "--help"});
     EXPECT_EQ(of_verb.status, 0);
@@ -89,6 +65,24 @@ TEST_F(TandemTest, WrongUsageIsStatusTwoWithTheWordThatIsWrong) {
       {{"submit", "\xC3\x28"}, "UTF-8"},
       {{"show", in}, "in.jsonl:1: expected an object with \"results\""},
       {{"jobs", "--model", "m"}, "--model"},
+      {{"submit", "x", "--priority", "10"}, "--priority"},
+      {{"submit", "x", "--urgency", "very"}, "--urgency"},
+      {{"submit", "x", "--ttl", "soon"}, "--ttl: expected a duration such as 250ms"},
+      {{"submit", "x", "--ttl", "1h", "--delay", "2h"}, "--ttl: expected more than the --delay of 2h"},
+      {{"submit", "x", "--ttl", "400d"}, "--ttl: expected at most a year"},
+      {{"run", in, "--delay", "-1s"}, "--delay"},
+      {{"result"}, "ID is required"},
+      {{"result", "x"}, "x"},
+      {{"cancel"}, "expected ids of jobs, or --client NAME --all"},
+      {{"cancel", "not-an-id"}, "not-an-id"},
+      {{"cancel", "--all"}, "--client and --all together"},
+      {{"cancel", "--client", "shop"}, "--client NAME --all"},
+      {{"dead"}, "tandem dead --help"},
+      {{"dead", "retry"}, "expected ids of dead jobs, or --all"},
+      {{"dead", "drop", "--all", "x"}, "x"},
+      {{"dead", "show"}, "ID is required"},
+      {{"drain"}, "NAME is required"},
+      {{"top", "--interval", "0"}, "--interval"},
       {{"bench"}, "tandem bench --help"},
       {{"bench", "compare", run1}, "Try: tandem bench compare --help"},
       {{"bench", "compare", run1, "nowhere.json"}, "nowhere.json: cannot open: No such file"},
@@ -153,28 +147,6 @@ TEST_F(TandemTest, ComparingTwoRunsOfABenchmarkIsStatusOneOnceSomethingIsWorseTh
   EXPECT_THAT(compared.err, HasSubstr("no/such/folder"));
 }
 
-// A broker that answers by itself, in a thread of its own.
-class TandemWithBroker : public TandemTest {
- protected:
-  TandemWithBroker() {
-    thread_ = std::thread([this] {
-      FakeBroker broker(folder_.path());
-      broker.run(done_);
-    });
-  }
-  ~TandemWithBroker() override {
-    done_ = true;
-    thread_.join();
-  }
-  RunResult tandem(std::vector<std::string> arguments, const std::string& input = "") {
-    arguments.insert(arguments.end(), {"--broker", folder_.path().string()});
-    return TandemTest::tandem(std::move(arguments), input);
-  }
-
-  std::atomic<bool> done_ = false;
-  std::thread thread_;
-};
-
 TEST_F(TandemWithBroker, ABrokenLineInTheMiddleIsAnErrorRowAndTheRunGoesOn) {
   const std::string in = write("in.jsonl",
                                "{\"id\": 1, \"text\": \"a\", \"shop\": \"west\"}\n"
@@ -233,7 +205,7 @@ TEST_F(TandemWithBroker, ChatInAPipeAnswersEveryLine) {
 TEST_F(TandemWithBroker, JobsTellsWhatTheBrokerDoes) {
   RunResult run = tandem({"jobs"});
   EXPECT_EQ(run.status, 0) << run.err;
-  EXPECT_THAT(run.out, AllOf(HasSubstr("0 ready"), HasSubstr("No workers")));
+  EXPECT_THAT(run.out, AllOf(HasSubstr("0 ready"), HasSubstr("null-1")));
   run = tandem({"jobs", "--json"});
   EXPECT_TRUE(json::parse(run.out).contains("workers"));
 }

@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <thread>
+#include <zmq.hpp>
 
+#include "shared/protocol/frames.h"
 #include "tests/client/fake_broker.h"
 #include "tests/support/temp_dir.h"
 
@@ -175,6 +177,104 @@ TEST_F(ClientTest, PatienceWithAFullBrokerEndsInItsError) {
   EXPECT_THAT(answers(), ElementsAre("full"));
 }
 
+TEST_F(ClientTest, WhoWantsAReportIsToldWhatWasHitAndWhenToTryAgain) {
+  open([](ClientOptions& options) { options.on_full = OnFull::kReport; });
+  broker_.full_answers = 1;
+  broker_.retry_after_ms = 250;
+  submit("now or never");
+  serve_until_idle();
+  ASSERT_THAT(outcomes_, SizeIs(1));
+  EXPECT_EQ(outcomes_[0].result.error().text, "expected room, found none; try again after 250 ms");
+  EXPECT_EQ(outcomes_[0].retry_after, milliseconds(250));
+}
+
+TEST_F(ClientTest, ACallerCanSeeThatItIsHeldBack) {
+  open();
+  broker_.full_answers = 1;
+  broker_.retry_after_ms = 50;
+  submit("room?");
+  serve_until([&] { return client_->held_back().has_value(); });
+  EXPECT_EQ(client_->held_back()->text, "expected room, found none");
+  serve_until_idle();
+  EXPECT_FALSE(client_->held_back());
+}
+
+TEST_F(ClientTest, UrgencyPriorityAndTimesTravelWithTheJob) {
+  open([](ClientOptions& options) {
+    options.urgency = Urgency::kInteractive;
+    options.priority = 7;
+  });
+  SubmitOptions options;
+  options.priority = uint8_t{9};
+  options.delay = std::chrono::hours(1);
+  options.ttl = std::chrono::hours(2);
+  submit("a", options);
+  submit("b");
+  serve_until_idle();
+  ASSERT_THAT(broker_.items, SizeIs(2));
+  EXPECT_EQ(broker_.items[0].urgency, Urgency::kInteractive);
+  EXPECT_EQ(broker_.items[0].priority, 9);
+  EXPECT_GT(broker_.items[0].delay_ms, 3'500'000u);
+  EXPECT_GT(broker_.items[0].ttl_ms, 7'100'000u);
+  EXPECT_EQ(broker_.items[1].priority, 7);
+  EXPECT_EQ(broker_.items[1].ttl_ms, 0u);
+
+  options.priority = uint8_t{10};
+  EXPECT_THAT(client_->submit(fake_request("x"), options).error().text,
+              HasSubstr("priority: expected 0 to 9"));
+  options = {};
+  options.ttl = std::chrono::hours(24 * 400);
+  EXPECT_THAT(client_->submit(fake_request("x"), options).error().text, HasSubstr("ttl: expected"));
+  options = {};
+  options.delay = milliseconds(-1);
+  EXPECT_THAT(client_->submit(fake_request("x"), options).error().text, HasSubstr("delay: expected"));
+}
+
+// What the caller has need not be kept for it; what it never saw must be.
+TEST_F(ClientTest, OutcomesAreAcknowledgedWithTheNextCall) {
+  open();
+  const JobId id = submit("a");
+  serve_until_idle();
+  serve_rounds(2);
+  EXPECT_THAT(broker_.acknowledged, ElementsAre(id));
+}
+
+TEST_F(ClientTest, OutcomesAreAcknowledgedWhenTheClientIsClosed) {
+  open();
+  const JobId id = submit("a");
+  while (client_->n_outstanding() > 0) {
+    broker_.turn();
+    client_->wait(milliseconds(5));
+  }
+  client_.reset();
+  for (int round = 0; round < 4000 && broker_.acknowledged.empty(); ++round) {
+    broker_.turn();
+    std::this_thread::yield();
+  }
+  EXPECT_THAT(broker_.acknowledged, ElementsAre(id));
+}
+
+TEST_F(ClientTest, OrNotAtAllWhereTheCallerWantsToDoItItself) {
+  open([](ClientOptions& options) { options.acknowledge = false; });
+  const JobId id = submit("a");
+  serve_until_idle();
+  serve_rounds(5);
+  EXPECT_THAT(broker_.acknowledged, SizeIs(0));
+  client_->acknowledge({id});
+  serve_rounds(2);
+  EXPECT_THAT(broker_.acknowledged, ElementsAre(id));
+}
+
+TEST_F(ClientTest, ABrokerOfAnotherVersionIsAnErrorAndNoEndlessWait) {
+  broker_.refuse_all = Refused{0, {ErrorCode::kUnsupported, "expected protocol version 3, found 2"}};
+  open();
+  submit("a");
+  serve_until_idle();
+  ASSERT_THAT(outcomes_, SizeIs(1));
+  EXPECT_EQ(outcomes_[0].result.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(outcomes_[0].result.error().text, HasSubstr("speaks version 3"));
+}
+
 TEST_F(ClientTest, ARefusedItemIsAnOutcomeWithTheBrokersError) {
   open();
   broker_.refuse_with = Error{ErrorCode::kUnsupported, "expected something else"};
@@ -296,7 +396,7 @@ TEST_F(ClientTest, StatusAndFetchAreAnsweredWhileJobsAreOutstanding) {
   open();
   const JobId id = submit("waiting");
   serve_until([&] { return client_->accepted(id); });
-  const auto status = client_->status(0, std::chrono::seconds(20));
+  const auto status = client_->status(std::chrono::seconds(20));
   const auto fetched = client_->fetch({id}, std::chrono::seconds(20));
   done = true;
   other.join();
@@ -308,10 +408,152 @@ TEST_F(ClientTest, StatusAndFetchAreAnsweredWhileJobsAreOutstanding) {
   EXPECT_EQ(client_->n_outstanding(), 1u);
 }
 
+// The questions of whoever looks after a broker, over real sockets; the broker is on a thread of its own.
+class QuestionsTest : public ClientTest {
+ protected:
+  void ask(const std::function<void(FakeBroker&)>& change, const std::function<void()>& story) {
+    broker_.stop();
+    std::atomic<bool> done = false;
+    std::thread other([&] {
+      FakeBroker broker(folder_.path());
+      change(broker);
+      broker.run(done);
+    });
+    open([](ClientOptions& options) { options.name = "ann"; });
+    story();
+    client_.reset();
+    done = true;
+    other.join();
+  }
+  const Duration patience_ = std::chrono::seconds(20);
+};
+
+TEST_F(QuestionsTest, WhatWasNotAcknowledgedIsCollectedByTheNextRun) {
+  ask([](FakeBroker&) {},
+      [&] {
+        ClientOptions options = broker_.client_options();
+        options.name = "ann";
+        options.acknowledge = false;
+        auto earlier = Client::open(options);
+        ASSERT_TRUE(earlier);
+        std::vector<JobId> ids;
+        for (const char* text : {"1", "2", "3"}) ids.push_back(*(*earlier)->submit(fake_request(text)));
+        while ((*earlier)->n_outstanding() > 0) (*earlier)->wait(milliseconds(5));
+        earlier->reset();
+
+        auto collected = client_->collect(2, patience_);
+        ASSERT_TRUE(collected) << collected.error().text;
+        ASSERT_THAT(*collected, SizeIs(2));
+        EXPECT_EQ(collected->at(0).id, ids[0]);
+        EXPECT_EQ(outcome_of(collected->at(0))->tasks.at(0).text->text, "echo: 1");
+        client_->acknowledge({ids[0], ids[1]});
+        collected = client_->collect(2, patience_);
+        ASSERT_TRUE(collected);
+        ASSERT_THAT(*collected, SizeIs(1));
+        EXPECT_EQ(collected->at(0).id, ids[2]);
+      });
+}
+
+TEST_F(QuestionsTest, ADeadJobIsListedReadPutBackAndForgotten) {
+  ask(
+      [](FakeBroker& broker) {
+        broker.end_with =
+            std::pair(JobState::kDead, Error{ErrorCode::kAttempts, "given up after 5 attempts"});
+      },
+      [&] {
+        const JobId id = submit("poison");
+        while (outcomes_.empty()) {
+          for (ClientEvent& event : client_->wait(milliseconds(5)))
+            outcomes_.push_back(std::get<Outcome>(event));
+        }
+        EXPECT_THAT(answers(), ElementsAre("attempts"));
+
+        List dead;
+        dead.dead = true;
+        dead.jobs_max = 10;
+        auto listed = client_->list(dead, patience_);
+        ASSERT_TRUE(listed) << listed.error().text;
+        ASSERT_THAT(*listed, SizeIs(1));
+        EXPECT_EQ(listed->at(0).id, id);
+        const auto inspected = client_->inspect(id, patience_);
+        ASSERT_TRUE(inspected) << inspected.error().text;
+        EXPECT_EQ(inspected->error.text, "given up after 5 attempts");
+        EXPECT_EQ(decode_job_request(inspected->asked)->text, "poison");
+
+        auto answer = client_->revive({id, job_id_from_key("nobody")}, patience_);
+        ASSERT_TRUE(answer) << answer.error().text;
+        ASSERT_THAT(*answer, SizeIs(2));
+        EXPECT_EQ(answer->at(0).state, JobState::kReady);
+        EXPECT_EQ(answer->at(1).error.code, ErrorCode::kNotFound);
+        answer = client_->forget({id}, patience_);
+        ASSERT_TRUE(answer) << answer.error().text;
+        EXPECT_EQ(client_->inspect(id, patience_)->job.state, JobState::kUnknown);
+      });
+}
+
+TEST_F(QuestionsTest, DrainingAWorkerIsAnsweredWithHowItStandsOrThatThereIsNone) {
+  ask([](FakeBroker&) {},
+      [&] {
+        const auto status = client_->drain("null-1", true, patience_);
+        ASSERT_TRUE(status) << status.error().text;
+        EXPECT_TRUE(status->workers.at(0).is_draining);
+        const auto nobody = client_->drain("nobody", true, patience_);
+        ASSERT_FALSE(nobody);
+        EXPECT_EQ(nobody.error().code, ErrorCode::kNotFound);
+      });
+}
+
+TEST_F(QuestionsTest, ABrokerOfAnotherVersionIsSaidAtOnce) {
+  ask(
+      [](FakeBroker& broker) {
+        broker.refuse_all = Refused{0, {ErrorCode::kUnsupported, "expected protocol version 3, found 2"}};
+      },
+      [&] {
+        const auto status = client_->status(patience_);
+        ASSERT_FALSE(status);
+        EXPECT_EQ(status.error().code, ErrorCode::kUnsupported);
+        EXPECT_THAT(status.error().text, HasSubstr("speaks version 3"));
+      });
+}
+
+// It cannot read us, and we cannot read its answer but for the version in its head.
+TEST_F(ClientTest, AnOldBrokerIsAnErrorAsWell) {
+  broker_.stop();
+  std::atomic<bool> done = false;
+  std::thread old_broker([&] {
+    zmq::context_t context;
+    zmq::socket_t socket(context, zmq::socket_type::router);
+    socket.set(zmq::sockopt::linger, 0);
+    socket.set(zmq::sockopt::rcvtimeo, 5);
+    socket.bind(broker_.client_options().submit_endpoint);
+    const Frames refusal = encode(Refused{0, {ErrorCode::kUnsupported, "expected version 1, found 2"}}, 1);
+    while (!done) {
+      zmq::message_t peer, frame;
+      if (!socket.recv(peer)) continue;
+      for (bool more = true; more; more = frame.more()) (void)socket.recv(frame);
+      socket.send(peer, zmq::send_flags::sndmore);
+      socket.send(zmq::buffer(refusal.head), zmq::send_flags::sndmore);
+      socket.send(zmq::buffer(refusal.envelope), zmq::send_flags::sndmore);
+      socket.send(zmq::buffer(refusal.payload));
+    }
+  });
+  open();
+  const auto status = client_->status(std::chrono::seconds(20));
+  submit("a");
+  for (int round = 0; round < 4000 && outcomes_.empty(); ++round) {
+    for (ClientEvent& event : client_->wait(milliseconds(5))) outcomes_.push_back(std::get<Outcome>(event));
+  }
+  done = true;
+  old_broker.join();
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().text, HasSubstr("speaks version 1"));
+  EXPECT_THAT(answers(), ElementsAre("unsupported"));
+}
+
 TEST_F(ClientTest, WithoutABrokerStatusSaysWhereItLooked) {
   broker_.stop();
   open();
-  const auto status = client_->status(0, milliseconds(50));
+  const auto status = client_->status(milliseconds(50));
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code, ErrorCode::kTimeout);
   EXPECT_THAT(status.error().text, HasSubstr(broker_.client_options().submit_endpoint));

@@ -21,11 +21,14 @@ JobId id_of(uint8_t n) {
 
 class OutstandingTest : public ::testing::Test {
  protected:
-  void add(uint8_t n, size_t payload_bytes = 10) {
+  void add(uint8_t n, size_t payload_bytes = 10, std::chrono::milliseconds ttl = {},
+           std::chrono::milliseconds delay = {}) {
     SubmitItem item;
+    item.ttl_ms = static_cast<uint64_t>(ttl.count());
+    item.delay_ms = static_cast<uint64_t>(delay.count());
     item.id = id_of(n);
     item.payload = std::string(payload_bytes, 'x');
-    outstanding_.add(std::move(item));
+    outstanding_.add(std::move(item), now_);
   }
   // All messages that are due now, each as "submit 1 2" or "fetch 3".
   std::vector<std::string> say() {
@@ -42,6 +45,9 @@ class OutstandingTest : public ::testing::Test {
         request_ = fetch->request;
       } else if (const auto* cancel = std::get_if<Cancel>(&*message)) {
         text = "cancel " + std::to_string(cancel->ids.size());
+      } else if (const auto* acknowledge = std::get_if<Acknowledge>(&*message)) {
+        text = "acknowledge";
+        for (const JobId& id : acknowledge->ids) text += " " + std::to_string(id.bytes[0]);
       }
     }
     return said;
@@ -52,10 +58,10 @@ class OutstandingTest : public ::testing::Test {
     for (const uint8_t n : numbers) accepted.items.push_back({id_of(n), state, {}});
     outstanding_.hear(std::move(accepted), now_);
   }
-  void refuse_item(uint8_t n, ErrorCode code) {
+  void refuse_item(uint8_t n, ErrorCode code, uint32_t retry_after_ms = 0) {
     Accepted accepted;
     accepted.request = request_;
-    accepted.items.push_back({id_of(n), JobState::kUnknown, {code, "refused"}});
+    accepted.items.push_back({id_of(n), JobState::kUnknown, {code, "refused"}, retry_after_ms});
     outstanding_.hear(std::move(accepted), now_);
   }
   void result(uint8_t n) {
@@ -73,8 +79,18 @@ class OutstandingTest : public ::testing::Test {
     return texts;
   }
 
+  void set_up(Outstanding::Settings settings) {
+    std::destroy_at(&outstanding_);
+    std::construct_at(&outstanding_, std::move(settings));
+  }
+  SubmitItem next_item() {
+    const auto message = outstanding_.next(now_);
+    EXPECT_TRUE(message && std::holds_alternative<Submit>(*message));
+    return message ? std::get<Submit>(*message).items.at(0) : SubmitItem{};
+  }
+
   TimePoint now_{1h};
-  Outstanding outstanding_{{"ann", 5s, 60s}};
+  Outstanding outstanding_{{"ann", 5s, 60s, OnFull::kWait, false}};
   uint64_t request_ = 0;
 };
 
@@ -176,10 +192,204 @@ TEST_F(OutstandingTest, PausesWhenTheBrokerIsFullAndTriesAgain) {
   refuse_item(1, ErrorCode::kFull);
   EXPECT_THAT(say(), IsEmpty());
   add(2);
+  now_ += 99ms;
   EXPECT_THAT(say(), IsEmpty()) << "the pause is for all";
-  now_ += 100ms;
+  now_ += 26ms;  // up to a quarter more than 100 ms
   EXPECT_THAT(say(), ElementsAre("submit 1 2"));
   EXPECT_THAT(outcomes(), IsEmpty());
+}
+
+// A broker that says when there is room is asked then, not before and, with jitter, not much later.
+TEST_F(OutstandingTest, WaitsAsLongAsTheBrokerAsks) {
+  EXPECT_FALSE(outstanding_.held_back());
+  add(1);
+  say();
+  refuse_item(1, ErrorCode::kFull, 2000);
+  const auto notice = outstanding_.held_back();
+  ASSERT_TRUE(notice);
+  EXPECT_EQ(notice->text, "refused");
+  EXPECT_EQ(notice->retry_at, outstanding_.wake_at());
+  now_ += 2s - 1ns;
+  EXPECT_THAT(say(), IsEmpty());
+  now_ += 501ms;
+  EXPECT_THAT(say(), ElementsAre("submit 1"));
+  EXPECT_TRUE(outstanding_.held_back()) << "until something is accepted";
+  accept({1});
+  EXPECT_FALSE(outstanding_.held_back());
+}
+
+TEST_F(OutstandingTest, ABrokerThatAsksForAnHourIsAskedAfterAMinute) {
+  add(1);
+  say();
+  refuse_item(1, ErrorCode::kFull, 3'600'000);
+  EXPECT_GE(outstanding_.wake_at(), now_ + 60s);
+  EXPECT_LE(outstanding_.wake_at(), now_ + 75s);
+}
+
+TEST_F(OutstandingTest, TwoClientsThatAreRefusedTogetherDoNotComeBackTogether) {
+  std::set<TimePoint> comes_back;
+  for (const char* name : {"ann", "bob", "cleo", "dan"}) {
+    set_up({name, 5s, 60s});
+    add(1);
+    say();
+    refuse_item(1, ErrorCode::kFull, 10'000);
+    comes_back.insert(outstanding_.wake_at());
+  }
+  EXPECT_THAT(comes_back, SizeIs(4));
+}
+
+TEST_F(OutstandingTest, RefusedJobsKeepTheirOrder) {
+  for (uint8_t n = 1; n <= 4; ++n) add(n);
+  EXPECT_THAT(say(), ElementsAre("submit 1 2 3 4"));
+  Accepted accepted;
+  accepted.request = request_;
+  accepted.items.push_back({id_of(1), JobState::kReady, {}, 0});
+  for (uint8_t n = 2; n <= 4; ++n) {
+    accepted.items.push_back({id_of(n), JobState::kUnknown, {ErrorCode::kFull, "three too many"}, 50});
+  }
+  outstanding_.hear(std::move(accepted), now_);
+  now_ += 1s;
+  EXPECT_THAT(say(), ::testing::Contains("submit 2 3 4"));
+}
+
+// Otherwise a client with a thousand jobs would send megabytes at each try, to hear "full".
+TEST_F(OutstandingTest, OffersFewerJobsAfterAPauseAndMoreAgainOnceTheyAreTaken) {
+  for (uint8_t n = 1; n <= 200; ++n) add(n);
+  const auto offered = [&] {
+    auto message = outstanding_.next(now_);
+    const auto* submit = message ? std::get_if<Submit>(&*message) : nullptr;
+    std::vector<uint8_t> numbers;
+    if (submit == nullptr) return numbers;
+    request_ = submit->request;
+    for (const SubmitItem& item : submit->items) numbers.push_back(item.id.bytes[0]);
+    return numbers;
+  };
+  size_t n_before = offered().size();
+  EXPECT_EQ(n_before, 200u);
+  for (int i = 0; i < 3; ++i) {
+    Accepted refused;
+    refused.request = request_;
+    for (uint8_t n = 1; n <= n_before; ++n) {
+      refused.items.push_back({id_of(n), JobState::kUnknown, {ErrorCode::kFull, "full"}, 100});
+    }
+    outstanding_.hear(std::move(refused), now_);
+    now_ += 200ms;
+    const size_t n_now = offered().size();
+    EXPECT_LT(n_now, n_before);
+    n_before = n_now;
+  }
+  std::vector<uint8_t> first;
+  for (uint8_t n = 1; n <= n_before; ++n) first.push_back(n);
+  accept(first);
+  EXPECT_GT(offered().size(), n_before);
+}
+
+TEST_F(OutstandingTest, WhoWantsAReportHearsOfAFullBrokerAtOnce) {
+  set_up({"ann", 5s, 60s, OnFull::kReport});
+  add(1);
+  add(2);
+  say();
+  refuse_item(1, ErrorCode::kFull, 1500);
+  EXPECT_FALSE(outstanding_.held_back());
+  auto events = outstanding_.take_events();
+  ASSERT_THAT(events, SizeIs(1));
+  const auto& outcome = std::get<Outcome>(events[0]);
+  EXPECT_EQ(outcome.result.error().code, ErrorCode::kFull);
+  EXPECT_EQ(outcome.result.error().text, "refused; try again after 1500 ms");
+  EXPECT_EQ(outcome.retry_after, 1500ms);
+  EXPECT_THAT(say(), IsEmpty()) << "nothing is acknowledged: the broker has no such job";
+  EXPECT_EQ(outstanding_.size(), 1u);
+}
+
+// The promise is to the caller: ten seconds after submit(), wherever the job is then.
+TEST_F(OutstandingTest, WhatAJobWaitsHereIsTakenOffItsTimes) {
+  add(1, 10, 10s, 3s);
+  now_ += 1s;
+  SubmitItem item = next_item();
+  EXPECT_EQ(item.ttl_ms, 9000u);
+  EXPECT_EQ(item.delay_ms, 2000u);
+  now_ += 5s;  // no answer
+  item = next_item();
+  EXPECT_EQ(item.ttl_ms, 4000u);
+  EXPECT_EQ(item.delay_ms, 0u);
+  now_ += 10s;
+  item = next_item();
+  EXPECT_EQ(item.ttl_ms, 1u) << "the broker may have it, so it is the broker's to say that it is over";
+}
+
+TEST_F(OutstandingTest, AJobWithoutAnEndHasNoneHowEverLongItWaits) {
+  add(1);
+  now_ += 1000h;
+  EXPECT_EQ(next_item().ttl_ms, 0u);
+}
+
+TEST_F(OutstandingTest, AJobThatTheBrokerNeverHadExpiresHere) {
+  add(1, 10, 10s);
+  say();
+  refuse_item(1, ErrorCode::kFull, 60'000);
+  now_ += 10s - 1ns;
+  EXPECT_THAT(say(), IsEmpty());
+  EXPECT_EQ(outstanding_.wake_at(), now_ + 1ns);
+  EXPECT_THAT(outcomes(), IsEmpty());
+  now_ += 1ns;
+  EXPECT_THAT(say(), IsEmpty());
+  EXPECT_THAT(outcomes(), ElementsAre("1 expired"));
+  EXPECT_EQ(outstanding_.wake_at(), TimePoint::max()) << "nothing of it is left";
+}
+
+TEST_F(OutstandingTest, AcknowledgesWhatTheCallerHasHeard) {
+  set_up({"ann", 5s, 60s});
+  add(1);
+  add(2);
+  add(3);
+  say();
+  accept({1, 2, 3});
+  result(1);
+  result(2);
+  EXPECT_THAT(say(), IsEmpty()) << "the caller does not have it yet";
+  EXPECT_THAT(outcomes(), ElementsAre("1 done", "2 done"));
+  EXPECT_EQ(outstanding_.wake_at(), TimePoint{});
+  EXPECT_THAT(say(), ElementsAre("acknowledge 1 2"));
+  EXPECT_THAT(say(), IsEmpty());
+  outstanding_.acknowledge({id_of(7)});  // collected from an earlier run
+  EXPECT_THAT(say(), ElementsAre("acknowledge 7"));
+}
+
+TEST_F(OutstandingTest, EveryEndThatTheBrokerTellsIsAnOutcomeWithItsError) {
+  const struct {
+    JobState state;
+    Error error;
+    const char* expected;
+  } cases[] = {{JobState::kDead, {ErrorCode::kAttempts, "given up after 5 attempts"}, "1 attempts"},
+               {JobState::kExpired, {ErrorCode::kExpired, "too late"}, "1 expired"},
+               {JobState::kCancelled, {ErrorCode::kCancelled, "taken back"}, "1 cancelled"},
+               {JobState::kFailed, {ErrorCode::kTooLong, "too long"}, "1 too_long"},
+               {JobState::kDead, {}, "1 attempts"},
+               {JobState::kExpired, {}, "1 expired"},
+               {JobState::kCancelled, {}, "1 cancelled"}};
+  for (const auto& one : cases) {
+    add(1);
+    say();
+    accept({1}, one.state);
+    EXPECT_THAT(say(), ElementsAre("fetch 1")) << "it ended before it was submitted this time";
+    outstanding_.hear(Fetched{request_, {{id_of(1), one.state, 5, one.error, {}}}}, now_);
+    EXPECT_THAT(outcomes(), ElementsAre(one.expected));
+  }
+}
+
+TEST_F(OutstandingTest, EndingAllEndsQueuedSentAndAcceptedJobs) {
+  add(1, 10, 10s);
+  say();
+  accept({1});
+  add(2);
+  say();
+  add(3);
+  outstanding_.end_all({ErrorCode::kUnsupported, "another version"});
+  auto all = outcomes();
+  std::sort(all.begin(), all.end());
+  EXPECT_THAT(all, ElementsAre("1 unsupported", "2 unsupported", "3 unsupported"));
+  EXPECT_THAT(say(), IsEmpty());
+  EXPECT_EQ(outstanding_.wake_at(), TimePoint::max());
 }
 
 TEST_F(OutstandingTest, PatienceWithAFullBrokerIsBounded) {
@@ -242,6 +452,25 @@ TEST_F(OutstandingTest, FetchesAreBoundedAndOneAtATime) {
   EXPECT_FALSE(outstanding_.next(now_)) << "the next one after the answer";
   outstanding_.hear(Fetched{std::get<Fetch>(*first).request, {}}, now_);
   EXPECT_TRUE(outstanding_.next(now_));
+}
+
+// The Submit was lost, the Cancel was not: the job must not be sent again to run after all.
+TEST_F(OutstandingTest, ACancelThatFindsNothingEndsTheJob) {
+  add(1);
+  add(2);
+  say();
+  outstanding_.cancel({id_of(1)});
+  const auto cancel = outstanding_.next(now_);
+  ASSERT_TRUE(cancel);
+  Accepted answer;
+  answer.request = std::get<Cancel>(*cancel).request;
+  for (uint8_t n = 1; n <= 2; ++n) {
+    answer.items.push_back({id_of(n), JobState::kUnknown, {ErrorCode::kNotFound, "no such job"}, 0});
+  }
+  outstanding_.hear(std::move(answer), now_);
+  EXPECT_THAT(outcomes(), ElementsAre("1 cancelled"));
+  now_ += 5s;
+  EXPECT_THAT(say(), ElementsAre("submit 2"));
 }
 
 TEST_F(OutstandingTest, ACancelFollowsTheSubmit) {

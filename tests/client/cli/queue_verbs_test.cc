@@ -1,0 +1,226 @@
+// The verbs that look after a queue, against a broker that answers as it is told. The real one is in
+// tests/system.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/client/cli/tandem_fixture.h"
+
+namespace tandem::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr const char* kNobody = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+TEST_F(TandemWithBroker, AJobThatIsLeftIsCollectedLater) {
+  const RunResult left = tandem({"submit", "--detach", "--task", "echo", "no", "hurry"});
+  ASSERT_EQ(left.status, 0) << left.err;
+  const std::string id = first_line(left.out);
+  EXPECT_EQ(left.out, id + "\n") << "nothing but the id, for scripts";
+
+  RunResult one = tandem({"result", id});
+  EXPECT_EQ(one.status, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("echo: no hurry"));
+  one = tandem({"result", id, "--json"});
+  EXPECT_EQ(json::parse(one.out)["results"]["echo"]["text"], "echo: no hurry");
+  EXPECT_EQ(json::parse(one.out)["state"], "done");
+
+  RunResult all = tandem({"results"});
+  EXPECT_EQ(all.status, 0) << all.err;
+  EXPECT_THAT(all.out, AllOf(HasSubstr(id), HasSubstr("echo: no hurry")));
+  all = tandem({"results", "--json", "--ack"});
+  EXPECT_EQ(json::parse(all.out)["id"], id);
+  all = tandem({"results"});
+  EXPECT_EQ(all.status, 0) << all.err;
+  EXPECT_THAT(all.out, HasSubstr("Nothing to collect for cli-ann"));
+  EXPECT_EQ(tandem({"result", id}).status, 0) << "acknowledged, and still known";
+}
+
+TEST_F(TandemWithBroker, AllResultsAreCollectedHoweverManyFitIntoAnAnswer) {
+  for (const char* text : {"1", "2", "3"}) {
+    ASSERT_EQ(tandem({"submit", "--detach", "--client", "shop", "--task", "echo", text}).status, 0);
+  }
+  RunResult some = tandem({"results", "--client", "shop", "--limit", "2", "--json"});
+  EXPECT_EQ(std::count(some.out.begin(), some.out.end(), '\n'), 2);
+  EXPECT_THAT(some.err, HasSubstr("perhaps more"));
+  RunResult all = tandem({"results", "--client", "shop", "--limit", "2", "--json", "--ack"});
+  EXPECT_EQ(std::count(all.out.begin(), all.out.end(), '\n'), 3);
+  EXPECT_THAT(tandem({"results", "--client", "shop", "--json"}).out, IsEmpty());
+}
+
+TEST_F(TandemWithBroker, AJobThatNobodyKnowsIsSaid) {
+  RunResult run = tandem({"result", kNobody});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, AllOf(HasSubstr(kNobody), HasSubstr("found none")));
+  run = tandem({"dead", "show", kNobody});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, HasSubstr(kNobody));
+  run = tandem({"cancel", kNobody});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, HasSubstr(std::string(kNobody) + ": expected a job, found none"));
+  EXPECT_THAT(run.out, HasSubstr("0 jobs cancelled"));
+}
+
+TEST_F(TandemWithBroker, AWorkerIsDrainedAndLentToAgain) {
+  RunResult run = tandem({"drain", "here"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("null-1"), HasSubstr("draining")));
+  EXPECT_THAT(tandem({"jobs"}).out, HasSubstr("draining"));
+  run = tandem({"drain", "null-1", "--undo", "--json"});
+  EXPECT_EQ(json::parse(run.out)["workers"][0]["draining"], false);
+  run = tandem({"drain", "nowhere"});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.err, HasSubstr("found 'nowhere'"));
+}
+
+TEST_F(TandemWithBroker, TopPrintsAFrameWhereThereIsNoTerminal) {
+  RunResult run = tandem({"top", "--interval", "0.1"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("tandem top  ipc://"), HasSubstr("accepted  0.0/s"),
+                             HasSubstr("null-1"), Not(HasSubstr("\033"))));
+  run = tandem({"top", "--once", "--json"});
+  EXPECT_EQ(json::parse(run.out)["workers"][0]["name"], "null-1");
+}
+
+// Jobs that stay in the queue.
+class TandemWithQueue : public TandemWithBroker {
+ protected:
+  TandemWithQueue() : TandemWithBroker([](FakeBroker& broker) { broker.hold = true; }) {}
+  std::string leave(const std::string& text, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"submit", "--detach", "--task", "echo", text};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const RunResult left = tandem(std::move(arguments));
+    EXPECT_EQ(left.status, 0) << left.err;
+    return first_line(left.out);
+  }
+};
+
+TEST_F(TandemWithQueue, JobsShowsHowEachWaits) {
+  const std::string a = leave("a", {"--urgency", "interactive", "--priority", "9", "--ttl", "2h"});
+  const std::string b = leave("b", {"--client", "shop", "--delay", "1h"});
+  RunResult run = tandem({"jobs"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("1 ready"), HasSubstr("1 delayed"), HasSubstr(a), HasSubstr(b),
+                             HasSubstr("interactive"), HasSubstr("delayed 1 h 0 min"), HasSubstr("cli-ann")));
+  run = tandem({"jobs", "--client", "shop", "--json"});
+  const json status = json::parse(run.out);
+  ASSERT_EQ(status["jobs"].size(), 1u);
+  EXPECT_EQ(status["jobs"][0]["id"], b);
+  EXPECT_EQ(status["jobs"][0]["urgency"], "bulk");
+  EXPECT_EQ(status["clients"].size(), 2u);
+  EXPECT_THAT(tandem({"jobs", "--limit", "1"}).out, HasSubstr("… and 1 more (--limit)"));
+  EXPECT_THAT(tandem({"jobs", "--client", "nobody"}).out, HasSubstr("No unfinished jobs of nobody."));
+}
+
+TEST_F(TandemWithQueue, CancelEndsThoseThatAreNamedOrAllOfAClient) {
+  const std::string a = leave("a");
+  leave("b", {"--client", "shop"});
+  leave("c", {"--client", "shop"});
+  RunResult run = tandem({"cancel", a});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("1 job cancelled"));
+  run = tandem({"result", a});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, HasSubstr("cancelled by its client"));
+  run = tandem({"cancel", "--client", "shop", "--all", "--json"});
+  EXPECT_EQ(json::parse(run.out), json::parse(R"({"cancelled": 2, "errors": []})"));
+  EXPECT_THAT(tandem({"jobs"}).out, HasSubstr("No unfinished jobs."));
+}
+
+TEST_F(TandemWithQueue, AResultThatIsNotThereYetIsNotWaitedForWhereOneSaysSo) {
+  const std::string id = leave("a");
+  RunResult run = tandem({"result", id, "--no-wait"});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, HasSubstr("the job is ready"));
+  run = tandem({"result", id, "--at-most", "10ms", "--json"});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_EQ(json::parse(run.out)["state"], "ready");
+}
+
+// Jobs that have failed too often.
+class TandemWithDeadJobs : public TandemWithBroker {
+ protected:
+  TandemWithDeadJobs()
+      : TandemWithBroker([](FakeBroker& broker) {
+          broker.end_with =
+              std::pair(JobState::kDead, Error{ErrorCode::kAttempts, "given up: its worker died"});
+        }) {}
+  std::string die(const std::string& text) {
+    return first_line(tandem({"submit", "--detach", "--task", "echo", text}).out);
+  }
+};
+
+TEST_F(TandemWithDeadJobs, TheyAreListedWithTheReasonAndShownWithWhatWasAsked) {
+  EXPECT_THAT(tandem({"dead", "ls"}).out, HasSubstr("No dead jobs."));
+  const std::string id = die("a poisoned text");
+  RunResult run = tandem({"dead", "ls"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr(id), HasSubstr("given up: its worker died"), HasSubstr("attempts")));
+  EXPECT_EQ(json::parse(tandem({"dead", "ls", "--json"}).out)[0]["error"]["code"], "attempts");
+  EXPECT_THAT(tandem({"jobs", "--dead"}).out, HasSubstr(id));
+
+  run = tandem({"dead", "show", id});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("a poisoned text"), HasSubstr("tasks     echo"),
+                             HasSubstr("dead, 1 attempt"), HasSubstr("attempts: given up")));
+  EXPECT_EQ(json::parse(tandem({"dead", "show", id, "--json"}).out)["request"]["text"], "a poisoned text");
+}
+
+TEST_F(TandemWithDeadJobs, TheyArePutBack) {
+  const std::string id = die("1");
+  die("2");
+  RunResult run = tandem({"dead", "retry", id});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("1 job put back"));
+  run = tandem({"dead", "retry", id});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, HasSubstr(id + ": expected a dead job"));
+  run = tandem({"dead", "retry", "--all", "--json"});
+  EXPECT_EQ(json::parse(run.out)["put_back"], 1);
+  EXPECT_THAT(tandem({"jobs"}).out, AllOf(HasSubstr("2 ready"), HasSubstr("0 dead")));
+}
+
+TEST_F(TandemWithDeadJobs, TheyAreDroppedForGood) {
+  const std::string id = die("1");
+  die("2");
+  die("3");
+  EXPECT_THAT(tandem({"dead", "drop", id}).out, HasSubstr("1 job dropped"));
+  EXPECT_EQ(tandem({"result", id}).status, 1);
+  EXPECT_THAT(tandem({"dead", "drop", "--all", "--client", "nobody"}).out, HasSubstr("0 jobs dropped"));
+  EXPECT_THAT(tandem({"dead", "drop", "--all", "--yes"}).out, HasSubstr("2 jobs dropped"));
+  EXPECT_THAT(tandem({"dead", "ls"}).out, HasSubstr("No dead jobs."));
+}
+
+TEST_F(TandemWithDeadJobs, WhoWaitsForOneHearsWhy) {
+  const RunResult run = tandem({"submit", "--task", "echo", "a poisoned text"});
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, HasSubstr("given up: its worker died"));
+}
+
+class TandemWithNewerBroker : public TandemWithBroker {
+ protected:
+  TandemWithNewerBroker()
+      : TandemWithBroker([](FakeBroker& broker) {
+          broker.refuse_all = Refused{0, {ErrorCode::kUnsupported, "expected protocol version 3, found 2"}};
+        }) {}
+};
+
+TEST_F(TandemWithNewerBroker, ABrokerOfAnotherVersionIsNoBroker) {
+  const RunResult run = tandem({"jobs"});
+  EXPECT_EQ(run.status, 3);
+  EXPECT_THAT(run.err, HasSubstr("speaks version 3 of the protocol, this program version 2"));
+}
+
+}  // namespace
+}  // namespace tandem::testing
