@@ -45,6 +45,9 @@ int run(int argc, char** argv) {
   auto* backlog_given = app.add_option("--backlog", options.n_backlog, "jobs of the backlog")
                             ->check(CLI::Range(1'000, 100'000'000))
                             ->capture_default_str();
+  auto* crowd_given = app.add_option("--crowd", options.n_crowd, "workers of the crowd, and as many clients")
+                          ->check(CLI::Range(1, 10'000))
+                          ->capture_default_str();
   app.add_option("--json", json, "write the rows to this file");
   app.add_flag("--quick", quick, "a smoke run of some seconds: its figures mean nothing");
   CLI11_PARSE(app, argc, argv);
@@ -52,7 +55,7 @@ int run(int argc, char** argv) {
   if (quick) {
     options.n_rounds = 1;
     options.n_replay = 2'000;
-    options.n_crowd = 20;
+    if (crowd_given->count() == 0) options.n_crowd = 20;
     if (seconds_given->count() == 0) seconds = 0.1;
     if (backlog_given->count() == 0) options.n_backlog = 20'000;
   }

@@ -10,7 +10,7 @@ namespace tandem::bench {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto kBeat = 2s;
+constexpr std::chrono::nanoseconds kBeat = 2s;  // divided by the number of peers
 
 class CrowdWorker final : public CrowdPeer {
  public:
@@ -140,7 +140,7 @@ void Crowd::run() {
     what.emplace_back(peer->socket());
     peer->say_hello();
   }
-  auto next_beat = std::chrono::steady_clock::now() + kBeat;
+  auto next_beat = std::chrono::steady_clock::now();
   for (size_t who = 0; !stop_;) {
     size_t n_messages = 0, n_answered = 0;
     for (const auto& peer : peers_) {
