@@ -37,14 +37,15 @@ class BrokerProcess {
   const std::string& work() const { return work_; }
   const std::string& results_in() const { return results_in_; }
   const std::string& results_out() const { return results_out_; }
-  const SocketOptions& socket_options() const { return socket_options_; }
+  const SocketOptions& client_options() const { return client_options_; }
+  const SocketOptions& worker_options() const { return worker_options_; }
 
  private:
   explicit BrokerProcess(testing::Process process) : process_(std::move(process)) {}
 
   testing::Process process_;
   std::string submit_, work_, results_in_, results_out_;
-  SocketOptions socket_options_;
+  SocketOptions client_options_, worker_options_;
 };
 
 }  // namespace tandem::bench

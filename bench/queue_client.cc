@@ -43,8 +43,8 @@ class TandemQueue final : public RunningQueue {
 BenchClient::BenchClient(const BrokerProcess& broker, Use use)
     : broker_(&broker),
       use_(use),
-      submit_(must(DealerSocket::connect(context_, broker.submit(), broker.socket_options()))),
-      results_(must(SubscriberSocket::connect(context_, broker.results_out(), broker.socket_options()))) {
+      submit_(must(DealerSocket::connect(context_, broker.submit(), broker.client_options()))),
+      results_(must(SubscriberSocket::connect(context_, broker.results_out(), broker.client_options()))) {
   if (use == Use::kSubmitsOnly) return;
   TANDEM_ASSERT(results_.subscribe("bench/"), "a topic can be listened to");
   // The subscription takes effect a moment later: until an outcome comes by, jobs go out one by one.

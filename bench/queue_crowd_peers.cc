@@ -17,8 +17,8 @@ class CrowdWorker final : public CrowdPeer {
   CrowdWorker(NetContext& context, const BrokerProcess& broker, std::string name, uint32_t credit)
       : name_(std::move(name)),
         credit_(credit),
-        work_(must(DealerSocket::connect(context, broker.work(), broker.socket_options()))),
-        results_(must(PushSocket::connect(context, broker.results_in(), broker.socket_options()))) {}
+        work_(must(DealerSocket::connect(context, broker.work(), broker.worker_options()))),
+        results_(must(PushSocket::connect(context, broker.results_in(), broker.worker_options()))) {}
 
   Socket& socket() override { return work_; }
   void say_hello() override {
@@ -66,8 +66,8 @@ class CrowdWorker final : public CrowdPeer {
 class CrowdClient final : public CrowdPeer {
  public:
   CrowdClient(NetContext& context, const BrokerProcess& broker, const std::string& name)
-      : submit_(must(DealerSocket::connect(context, broker.submit(), broker.socket_options()))),
-        results_(must(SubscriberSocket::connect(context, broker.results_out(), broker.socket_options()))) {
+      : submit_(must(DealerSocket::connect(context, broker.submit(), broker.client_options()))),
+        results_(must(SubscriberSocket::connect(context, broker.results_out(), broker.client_options()))) {
     TANDEM_ASSERT(results_.subscribe(name + "/"), "a topic can be listened to");
   }
 

@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 NullWorker::NullWorker(const BrokerProcess& broker, std::string name, uint32_t credit)
     : name_(std::move(name)),
       credit_(credit),
-      work_(must(DealerSocket::connect(context_, broker.work(), broker.socket_options()))),
-      results_(must(PushSocket::connect(context_, broker.results_in(), broker.socket_options()))),
+      work_(must(DealerSocket::connect(context_, broker.work(), broker.worker_options()))),
+      results_(must(PushSocket::connect(context_, broker.results_in(), broker.worker_options()))),
       thread_([this] { run(); }) {}
 
 NullWorker::~NullWorker() {
