@@ -16,7 +16,7 @@ namespace tandem::bench {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr uint32_t kCreditOfWorking = 4;
+constexpr size_t kCreditOfAll = 4000;  // of a crowd that works, together
 
 // The broker inherits the limit.
 Result<void> allow_open_files(size_t n_files) {
@@ -48,11 +48,11 @@ Result<Among> live_among(Scene scene, const QueueOptions& options) {
 
   std::list<Crowd> crowds;
   if (scene != Scene::kAlone) {
-    const uint32_t credit = scene == Scene::kWorkingCrowd ? kCreditOfWorking : 0;
+    const size_t credit = scene == Scene::kWorkingCrowd ? kCreditOfAll / options.n_crowd + 1 : 0;
     for (size_t first = 0; first < options.n_crowd; first += kCrowdPeersMax) {
       const size_t n_peers = std::min(kCrowdPeersMax, options.n_crowd - first);
-      crowds.emplace_back(broker, Crowd::Kind::kWorkers, first, n_peers, credit);
-      crowds.emplace_back(broker, Crowd::Kind::kClients, first, n_peers, credit);
+      crowds.emplace_back(broker, Crowd::Kind::kWorkers, first, n_peers, static_cast<uint32_t>(credit));
+      crowds.emplace_back(broker, Crowd::Kind::kClients, first, n_peers, 0);
     }
     for (const Crowd& crowd : crowds) TANDEM_TRY(crowd.wait_until_there(60s));
   }
