@@ -42,7 +42,7 @@ ComparedRow compare_rows(const BenchRow& before, const BenchRow& after, double t
 }  // namespace
 
 std::optional<Better> better_of(std::string_view unit) {
-  if (unit.ends_with("/s")) return Better::kMore;
+  if (unit.ends_with("/s") || unit == "x") return Better::kMore;
   constexpr std::string_view kLess[] = {"ns",    "us", "µs",  "ms",  "s",   "min",
                                         "bytes", "B",  "KiB", "MiB", "GiB", "share of prompt tokens"};
   const std::string_view amount = unit.substr(0, unit.find('/'));

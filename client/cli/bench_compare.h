@@ -23,6 +23,7 @@ struct BenchRow {
 // Which way is up, told by the unit alone. This is the only place that knows:
 //
 //   .../s                                    more   (tokens/s, GB/s, Gop/s, jobs/s, texts/s, 1/s, ...)
+//   x                                        more   (how many times faster than another program)
 //   ns us ms s min, also per thing (us/token)   less
 //   bytes B KiB MiB GiB, also per thing          less
 //   share of prompt tokens                      less   (what was computed of what was asked)

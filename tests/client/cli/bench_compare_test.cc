@@ -32,8 +32,8 @@ std::string error_of(std::string_view json) {
   return rows ? "no error" : rows.error().text;
 }
 
-TEST(BenchCompare, PerSecondMoreIsBetterAndTimesAndBytesAreBetterSmall) {
-  for (const char* unit : {"tokens/s", "texts/s", "jobs/s", "1/s", "GB/s", "Gop/s", "GFLOP/s"}) {
+TEST(BenchCompare, RatesAndRatiosAreBetterLargeAndTimesAndBytesAreBetterSmall) {
+  for (const char* unit : {"tokens/s", "texts/s", "jobs/s", "1/s", "GB/s", "Gop/s", "GFLOP/s", "x"}) {
     EXPECT_EQ(verdict(unit, 100, 80), Verdict::kRegression) << unit;
     EXPECT_EQ(verdict(unit, 100, 120), Verdict::kImprovement) << unit;
   }
