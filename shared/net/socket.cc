@@ -10,13 +10,19 @@
 #include <zmq.hpp>
 
 #include "shared/net/endpoint.h"
+#include "shared/net/handshake_watch.h"
 #include "shared/net/ipc_guard.h"
+#include "shared/net/peer_connections.h"
+#include "shared/net/zap.h"
 
 namespace tandem {
 namespace {
 
 // Above this a frame is handed to ZeroMQ without a copy.
 constexpr size_t kCopyBytesMax = 16 * 1024;
+// A connection that has not said who it is by then is closed. ZeroMQ's own 30 s are long for somebody who
+// connects in order to hold memory.
+constexpr int kHandshakeMs = 10'000;
 
 // Bytes that ZeroMQ's own thread deletes once they are sent. Its queue orders the two threads; `handed_over`
 // says the same in words that ThreadSanitizer understands, which cannot see into the library.
@@ -83,6 +89,9 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   socket_ = std::move(other.socket_);  // closes the old socket before its guard goes
   guard_ = std::move(other.guard_);
   endpoint_ = std::move(other.endpoint_);
+  connections_ = std::move(other.connections_);
+  handshakes_ = std::move(other.handshakes_);
+  sender_ = std::move(other.sender_);
   owner_ = std::move(other.owner_);
   return *this;
 }
@@ -105,6 +114,7 @@ std::unique_ptr<zmq::socket_t> Socket::make(NetContext& context, Type type, cons
     const int heartbeat_ms = static_cast<int>(options.heartbeat.count());
     socket->set(zmq::sockopt::heartbeat_ivl, heartbeat_ms);
     socket->set(zmq::sockopt::heartbeat_timeout, 2 * heartbeat_ms);
+    socket->set(zmq::sockopt::handshake_ivl, kHandshakeMs);
   }
   return socket;
 }
@@ -112,18 +122,34 @@ std::unique_ptr<zmq::socket_t> Socket::make(NetContext& context, Type type, cons
 Result<Socket> Socket::bind(NetContext& context, Type type, const std::string& endpoint,
                             const SocketOptions& options) try {
   TANDEM_ASSIGN(Endpoint parsed, parse_endpoint(endpoint));
-  TANDEM_TRY(check_bindable(parsed));
+  TANDEM_TRY(check_bindable(parsed, options.server_keys.has_value()));
   if (parsed.host == "localhost") parsed.host = "127.0.0.1";  // ZeroMQ binds to addresses only
   const bool tcp = parsed.transport == Endpoint::Transport::kTcp;
+  // ZeroMQ would let in whoever has any key at all.
+  if (tcp && options.server_keys && !context.has_zap_handler()) {
+    return fail(ErrorCode::kInvalid,
+                "endpoint '" + endpoint + "': expected a ZapHandler in the context, found none");
+  }
   std::unique_ptr<IpcGuard> guard;
   if (!tcp) {
     TANDEM_ASSIGN(FileLock lock, guard_ipc_path(parsed.path));
     guard = std::make_unique<IpcGuard>(std::move(lock), parsed.path);
   }
   auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
+  if (tcp && options.server_keys) {
+    socket->set(zmq::sockopt::curve_server, true);
+    socket->set(zmq::sockopt::curve_secretkey, options.server_keys->secret_key.reveal());
+    socket->set(zmq::sockopt::zap_domain, kZapDomain);
+    if (type == Type::kXPub) socket->set(zmq::sockopt::xpub_manual, true);
+  }
   socket->bind(parsed.to_string());
   std::string bound = socket->get(zmq::sockopt::last_endpoint);
-  return Socket(std::move(socket), std::move(guard), std::move(bound));
+  Socket made(std::move(socket), std::move(guard), std::move(bound));
+  if (tcp && options.server_keys) {
+    TANDEM_ASSIGN(const Endpoint real, parse_endpoint(made.endpoint_));
+    made.connections_ = std::make_unique<PeerConnections>(real.port);
+  }
+  return made;
 } catch (const zmq::error_t& error) {
   return fail_at(endpoint, error);
 }
@@ -135,11 +161,61 @@ Result<Socket> Socket::connect(NetContext& context, Type type, const std::string
   if (tcp && parsed.port == 0) {
     return fail(ErrorCode::kInvalid, "endpoint '" + endpoint + "': expected a port from 1 to 65535, found 0");
   }
+  if (!parsed.is_local() && !options.client_keys) {
+    return fail(ErrorCode::kInvalid,
+                "endpoint '" + endpoint +
+                    "': expected keys (security.key_file and security.server_key) for an address "
+                    "on another machine, found none; `tandem keygen --help` tells how to make them");
+  }
   auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
+  std::unique_ptr<HandshakeWatch> handshakes;
+  if (tcp && options.client_keys) {
+    const ClientKeys& keys = *options.client_keys;
+    socket->set(zmq::sockopt::curve_serverkey, keys.server_key);
+    socket->set(zmq::sockopt::curve_publickey, keys.own.public_key);
+    socket->set(zmq::sockopt::curve_secretkey, keys.own.secret_key.reveal());
+    if (type == Type::kDealer) {
+      handshakes = std::make_unique<HandshakeWatch>(context.get(), *socket, keys.own.public_key);
+    }
+  }
   socket->connect(parsed.to_string());
-  return Socket(std::move(socket), nullptr, parsed.to_string());
+  Socket made(std::move(socket), nullptr, parsed.to_string());
+  made.handshakes_ = std::move(handshakes);
+  return made;
 } catch (const zmq::error_t& error) {
   return fail_at(endpoint, error);
+}
+
+void Socket::drop_connections(const std::string& key) {
+  owner_.check();
+  if (connections_ != nullptr) connections_->drop(key);
+}
+
+std::optional<Error> Socket::handshake_problem() try {
+  owner_.check();
+  if (handshakes_ == nullptr) return {};
+  return handshakes_->problem(endpoint_);
+} catch (const zmq::error_t&) {
+  return {};  // a signal: the next time
+}
+
+// ZeroMQ keeps with every message what the ZapHandler said of its connection.
+void Socket::note_sender(void* frame) {
+  if (connections_ == nullptr) return;
+  auto* message = static_cast<zmq_msg_t*>(frame);
+  const char* key = ::zmq_msg_gets(message, "User-Id");
+  sender_ = key == nullptr ? "" : key;
+  if (const int file = ::zmq_msg_get(message, ZMQ_SRCFD); file >= 0) connections_->note(file, sender_);
+}
+
+std::optional<std::string> Socket::receive_frame() try {
+  owner_.check();
+  zmq::message_t frame;
+  if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+  note_sender(frame.handle());
+  return frame.to_string();
+} catch (const zmq::error_t&) {
+  return std::nullopt;  // a signal: the rest is for the next time
 }
 
 Result<void> Socket::send_message(const std::string* first, const Message& message) try {
@@ -182,6 +258,7 @@ std::optional<Result<Message>> Socket::receive_message(std::string* first) try {
     zmq::message_t frame;
     if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
     more = frame.more();
+    if (!more) note_sender(frame.handle());
     if (n_frames < frames.size()) frames[n_frames] = std::move(frame);
   }
   if (first != nullptr) *first = frames[0].to_string();

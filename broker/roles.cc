@@ -1,0 +1,85 @@
+#include "broker/roles.h"
+
+#include <string>
+#include <variant>
+
+#include "shared/protocol/frames.h"
+
+namespace tandem::broker {
+namespace {
+
+// Whose word a message is.
+enum class Speaker { kClient, kWorker, kBroker };
+
+struct SpeakerOf {
+  Speaker operator()(const Submit&) const { return Speaker::kClient; }
+  Speaker operator()(const Fetch&) const { return Speaker::kClient; }
+  Speaker operator()(const Cancel&) const { return Speaker::kClient; }
+  Speaker operator()(const Status&) const { return Speaker::kClient; }
+
+  Speaker operator()(const Hello&) const { return Speaker::kWorker; }
+  Speaker operator()(const Ready&) const { return Speaker::kWorker; }
+  Speaker operator()(const Heartbeat&) const { return Speaker::kWorker; }
+  Speaker operator()(const Goodbye&) const { return Speaker::kWorker; }
+  Speaker operator()(const ResultMessage&) const { return Speaker::kWorker; }
+  Speaker operator()(const Partial&) const { return Speaker::kWorker; }
+
+  Speaker operator()(const Accepted&) const { return Speaker::kBroker; }
+  Speaker operator()(const Fetched&) const { return Speaker::kBroker; }
+  Speaker operator()(const StatusReply&) const { return Speaker::kBroker; }
+  Speaker operator()(const Refused&) const { return Speaker::kBroker; }
+  Speaker operator()(const Welcome&) const { return Speaker::kBroker; }
+  Speaker operator()(const WhoAreYou&) const { return Speaker::kBroker; }
+  Speaker operator()(const Job&) const { return Speaker::kBroker; }
+};
+
+Result<void> check_worker_name(const PeerName& sender, const std::string& worker) {
+  const bool is_own = worker.starts_with(sender.name) &&
+                      (worker.size() == sender.name.size() || worker[sender.name.size()] == '.' ||
+                       worker[sender.name.size()] == '-');
+  if (is_own) return {};
+  return fail(ErrorCode::kInvalid, "worker: expected '" + sender.name +
+                                       "', which is the name of its key, or '" + sender.name + "-...' or '" +
+                                       sender.name + "....', found '" + worker + "'");
+}
+
+}  // namespace
+
+bool may(Role role, const Message& message) {
+  switch (std::visit(SpeakerOf{}, message)) {
+    case Speaker::kClient:
+      return role == Role::kClient || role == Role::kAdmin;
+    case Speaker::kWorker:
+      return role == Role::kWorker;
+    case Speaker::kBroker:
+      return false;
+  }
+  return false;
+}
+
+Result<void> check_sender(const PeerName& sender, Message& message) {
+  if (!may(sender.role, message)) {
+    return fail(ErrorCode::kInvalid, "expected a key whose role may send " + std::string(kind_name(message)) +
+                                         ", found the key of '" + sender.name + "' with the role " +
+                                         std::string(to_string(sender.role)));
+  }
+  if (auto* submit = std::get_if<Submit>(&message)) {
+    if (submit->client.empty()) submit->client = sender.name;
+    if (submit->client == sender.name) return {};
+    return fail(ErrorCode::kInvalid, "client: expected '" + sender.name +
+                                         "', which is the name of its key, found '" + submit->client + "'");
+  }
+  if (const auto* hello = std::get_if<Hello>(&message)) return check_worker_name(sender, hello->worker);
+  if (const auto* result = std::get_if<ResultMessage>(&message))
+    return check_worker_name(sender, result->worker);
+  if (const auto* partial = std::get_if<Partial>(&message)) return check_worker_name(sender, partial->worker);
+  return {};
+}
+
+bool may_subscribe(const PeerName& sender, std::string_view topic) {
+  if (sender.role == Role::kAdmin) return true;
+  return sender.role == Role::kClient && topic.size() > sender.name.size() &&
+         topic.starts_with(sender.name) && topic[sender.name.size()] == '/';
+}
+
+}  // namespace tandem::broker
