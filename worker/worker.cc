@@ -85,6 +85,7 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   NetContext net;
   SessionOptions session_options{.work_endpoint = config.work_endpoint,
                                  .results_endpoint = config.results_endpoint,
+                                 .keys = config.keys,
                                  .hello = hello_of(config, *model, *tasks.book(), capacity.credits),
                                  .parts_max = capacity.parts_max,
                                  .drain = config.drain};
@@ -121,7 +122,7 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
 
   std::thread frontend_thread([&] { frontend.run(); });
   std::thread inference_thread([&] { inference.run(); });
-  const size_t n_unfinished = session.run(
+  const Result<size_t> n_unfinished = session.run(
       stop.wake(), [&] { return stop.requested(); },
       [&] {
         on_ready("worker=" + config.name + " model=" + model->fingerprint() +
@@ -134,8 +135,9 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   inference_thread.join();
   const InferenceCounters& counters = inference.counters();
   log.info("stopped unfinished={} steps={} prompt_tokens={} cached_tokens={} computed_tokens={}",
-           n_unfinished, counters.n_steps, counters.prompt_tokens, counters.cached_tokens,
+           n_unfinished.value_or(0), counters.n_steps, counters.prompt_tokens, counters.cached_tokens,
            counters.computed_tokens);
+  if (!n_unfinished) return fail(n_unfinished.error());
   return {};
 }
 

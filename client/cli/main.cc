@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   tandem::cli::add_jobs(app, program);
   tandem::cli::add_show(app, program);
   tandem::cli::add_bench(app, program);
+  tandem::cli::add_keygen(app, program);
 
   try {
     app.parse(argc, argv);
@@ -54,8 +55,9 @@ int main(int argc, char** argv) {
     return tandem::cli::kUsage;
   }
   if (app.get_subcommands().empty()) {
-    std::fprintf(stderr,
-                 "tandem: expected a verb: run, submit, chat, jobs, show or bench\nTry: tandem --help\n");
+    std::fprintf(
+        stderr,
+        "tandem: expected a verb: run, submit, chat, jobs, show, bench or keygen\nTry: tandem --help\n");
     return tandem::cli::kUsage;
   }
   return program.exit_code;

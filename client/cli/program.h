@@ -50,5 +50,6 @@ void add_chat(CLI::App& app, Program& program);
 void add_jobs(CLI::App& app, Program& program);
 void add_show(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
+void add_keygen(CLI::App& app, Program& program);
 
 }  // namespace tandem::cli

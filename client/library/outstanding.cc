@@ -159,6 +159,13 @@ void Outstanding::connection_lost(TimePoint now) {
   std::sort(to_send_.begin(), to_send_.end());  // ids made later sort later: in the order of submission
 }
 
+void Outstanding::give_up(const Error& error) {
+  while (!entries_.empty()) finish(entries_.begin(), 0, fail(error));
+  to_send_.clear();
+  to_fetch_.clear();
+  to_cancel_.clear();
+}
+
 void Outstanding::queue(Entries::iterator at, bool in_front) {
   clear_due(at);
   at->second.stage = Stage::kQueued;

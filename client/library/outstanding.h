@@ -52,6 +52,8 @@ class Outstanding {
 
   void hear(Message&& message, TimePoint now);
   void connection_lost(TimePoint now);
+  // No broker will ever answer: all jobs end with `error`.
+  void give_up(const Error& error);
   // What happened since the last call, in order.
   std::vector<ClientEvent> take_events() { return std::exchange(events_, {}); }
   bool has_events() const { return !events_.empty(); }

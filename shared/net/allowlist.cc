@@ -41,9 +41,9 @@ Result<Role> parse_role(std::string_view word) {
   }
   // A long word is not shown: it may be a secret key in the wrong place.
   constexpr size_t kShownMax = 12;
-  return fail(ErrorCode::kInvalid, "expected a role (client, worker or admin), found " +
-                                       (word.size() <= kShownMax
-                                            ? "'" + std::string(word) + "'"
+  return fail(ErrorCode::kInvalid,
+              "expected a role (client, worker or admin), found " +
+                  (word.size() <= kShownMax ? "'" + std::string(word) + "'"
                                             : "a word of " + std::to_string(word.size()) + " characters"));
 }
 

@@ -214,7 +214,12 @@ Result<std::optional<ClientKeys>> load_client_keys(const std::filesystem::path& 
   auto own = load_key_pair(key_file);
   if (!own) return fail_in("security.key_file", std::move(own).error());
   keys.own = std::move(*own);
-  auto server = load_public_key(server_key);
+  std::string server_file = server_key;
+  std::error_code ignored;
+  if (!is_key(server_key) && !std::filesystem::exists(server_key, ignored)) {
+    server_file = (key_file.parent_path() / server_key).string();
+  }
+  auto server = load_public_key(server_file);
   if (!server) return fail_in("security.server_key", std::move(server).error());
   keys.server_key = std::move(*server);
   return std::optional(std::move(keys));

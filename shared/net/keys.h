@@ -80,8 +80,9 @@ Result<void> save_key_pair(const std::filesystem::path& path, const KeyPair& pai
 // stays where it is.
 Result<std::string> load_public_key(const std::string& key_or_path);
 
-// Both settings of a client or worker, or none: nothing. kInvalid names `key_file` or `server_key` where only
-// one is given.
+// Both settings of a client or worker, or none: nothing. A relative path of a public key file counts from the
+// working folder, and if there is none, from the folder of `key_file`. kInvalid names `key_file` or
+// `server_key` where only one is given.
 Result<std::optional<ClientKeys>> load_client_keys(const std::filesystem::path& key_file,
                                                    const std::string& server_key);
 

@@ -63,6 +63,11 @@ ZapHandler::~ZapHandler() {
   stopping_ = true;
   stop_.set();
   thread_.join();
+  try {
+    socket_->unbind(kEndpoint);  // at once, which closing is not: the next handler may follow
+  } catch (const zmq::error_t&) {
+    // The context is going, too.
+  }
 }
 
 Result<std::unique_ptr<ZapHandler>> ZapHandler::start(NetContext& context, AllowFile& file) try {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "shared/base/inbox.h"
@@ -19,7 +20,8 @@ namespace tandem {
 struct SessionOptions {
   std::string work_endpoint;
   std::string results_endpoint;
-  Hello hello;  // without `held`
+  std::optional<ClientKeys> keys;  // for tcp, and a must beyond this machine
+  Hello hello;                     // without `held`
   size_t parts_max = 1024;
   Duration patience = std::chrono::seconds(1);  // for an answer to Hello
   Duration drain{};                             // how long to finish what is held once asked to stop
@@ -37,9 +39,11 @@ class Session {
                               Inbox<FromFrontend>& inbox, Wake& wake, Inbox<ToFrontend>& frontend);
 
   // Until `stop` is set and what was held is finished, or the time for that is over. `on_welcome` is called
-  // at the first Welcome: the worker is of use from then on. Gives the number of jobs left unfinished.
-  size_t run(Wake& stop, const std::function<bool()>& stop_requested,
-             const std::function<void()>& on_welcome);
+  // at the first Welcome: the worker is of use from then on. Gives the number of jobs left unfinished, or
+  // kInvalid when the broker refuses the worker's key: then it is of no use, and what it held is the broker's
+  // again.
+  Result<size_t> run(Wake& stop, const std::function<bool()>& stop_requested,
+                     const std::function<void()>& on_welcome);
 
  private:
   Session(SessionOptions options, const Clock& clock, Inbox<FromFrontend>& inbox, Wake& wake,
@@ -49,6 +53,7 @@ class Session {
   void hear_frontend();
   void speak(const Message& message);
   void look_for_broker();
+  Result<void> look_at_keys();
   void send_results();
   void wait(Wake& stop, TimePoint until);
 
@@ -62,6 +67,7 @@ class Session {
   BrokerDialogue dialogue_;
   Outbox outbox_;
   bool broker_away_ = false;
+  std::string problem_;  // with the keys, as it was logged last
   Log log_{"worker.session"};
 };
 

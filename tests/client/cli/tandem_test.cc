@@ -47,7 +47,7 @@ TEST_F(TandemTest, HelpIsEnoughToStartWith) {
   RunResult help = tandem({"--help"});
   EXPECT_EQ(help.status, 0);
   EXPECT_THAT(help.err, IsEmpty());
-  for (const std::string verb : {"run", "submit", "chat", "jobs", "show", "bench"}) {
+  for (const std::string verb : {"run", "submit", "chat", "jobs", "show", "bench", "keygen"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + verb));
     const RunResult of_verb = tandem({verb, "--help"});
     EXPECT_EQ(of_verb.status, 0);

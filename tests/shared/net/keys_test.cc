@@ -153,6 +153,9 @@ TEST(Keys, OfAClientAreTwoSettingsOrNone) {
   const KeyPair broker = made("broker");
   EXPECT_FALSE(load_client_keys("", "")->has_value());
   EXPECT_EQ((*load_client_keys(folder / "ann.key", broker.public_key))->own.name, "ann");
+  std::ofstream(folder / "broker.pub") << public_key_text(broker);
+  EXPECT_EQ((*load_client_keys(folder / "ann.key", "broker.pub"))->server_key, broker.public_key)
+      << "looked for beside the key file";
   EXPECT_THAT(load_client_keys(folder / "ann.key", "").error().text,
               HasSubstr("security.server_key: expected"));
   EXPECT_THAT(load_client_keys("", broker.public_key).error().text, HasSubstr("security.key_file: expected"));

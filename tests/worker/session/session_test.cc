@@ -60,8 +60,10 @@ class SessionTest : public ::testing::Test {
     auto session = Session::open(net_, std::move(options), clock_, inbox_, wake_, frontend_);
     ASSERT_TRUE(session) << session.error().text;
     thread_ = std::thread([this, running = std::move(*session)]() mutable {
-      n_unfinished_ = running.run(
-          stop_wake_, [this] { return stop_.load(); }, [this] { ++n_welcomes_; });
+      n_unfinished_ = running
+                          .run(
+                              stop_wake_, [this] { return stop_.load(); }, [this] { ++n_welcomes_; })
+                          .value_or(999);
     });
   }
   void ask_to_stop() {
