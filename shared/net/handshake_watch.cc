@@ -51,14 +51,18 @@ std::optional<Error> HandshakeWatch::problem(const std::string& endpoint) {
         break;
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         refusal_ = {ErrorCode::kInvalid,
-                    "expected a broker with keys at " + endpoint + ", found one without, or another program"};
+                    own_key_.empty() ? "the broker at " + endpoint +
+                                           " talks to those with keys only: expected security.key_file and "
+                                           "security.server_key, found none"
+                                     : "expected a broker with keys at " + endpoint +
+                                           ", found one without, or another program"};
         break;
       default:
         break;
     }
   }
   if (refusal_) return refusal_;
-  if (n_broken_off_ >= kBrokenOffMax) {
+  if (n_broken_off_ >= kBrokenOffMax && !own_key_.empty()) {
     return Error{ErrorCode::kUnavailable, "what is at " + endpoint +
                                               " breaks off every handshake: is server_key the " +
                                               "public key of that broker, and does the broker have keys?"};

@@ -1,4 +1,4 @@
-// Why a connection with keys does not come about. Inside shared/net only.
+// Why a connection over tcp does not come about. Inside shared/net only.
 
 #pragma once
 
@@ -20,7 +20,7 @@ namespace tandem {
 // like one whose broker is away.
 class HandshakeWatch {
  public:
-  // Before `socket` connects. `own_key` is named in errors. Throws zmq::error_t.
+  // Before `socket` connects. `own_key` is named in errors; empty: without keys. Throws zmq::error_t.
   HandshakeWatch(zmq::context_t& context, zmq::socket_t& socket, std::string own_key);
   ~HandshakeWatch();
 

@@ -174,9 +174,10 @@ Result<Socket> Socket::connect(NetContext& context, Type type, const std::string
     socket->set(zmq::sockopt::curve_serverkey, keys.server_key);
     socket->set(zmq::sockopt::curve_publickey, keys.own.public_key);
     socket->set(zmq::sockopt::curve_secretkey, keys.own.secret_key.reveal());
-    if (type == Type::kDealer) {
-      handshakes = std::make_unique<HandshakeWatch>(context.get(), *socket, keys.own.public_key);
-    }
+  }
+  if (tcp && type == Type::kDealer) {
+    handshakes = std::make_unique<HandshakeWatch>(
+        context.get(), *socket, options.client_keys ? options.client_keys->own.public_key : "");
   }
   socket->connect(parsed.to_string());
   Socket made(std::move(socket), nullptr, parsed.to_string());

@@ -57,9 +57,9 @@ class Socket {
   // Of a guarded socket: ends the connections of that key, as far as anything was heard over them.
   void drop_connections(const std::string& key);
 
-  // Of a DealerSocket with keys: why there is no connection. kInvalid: the broker refuses our key, or has
-  // none itself; it is not tried again. kUnavailable: it looks as if `server_key` were not the broker's; it
-  // is tried again. Ask now and then: the answer is never waited for.
+  // Of a DealerSocket over tcp: why there is no connection. kInvalid: the broker refuses our key, or one side
+  // has keys and the other none; it is not tried again. kUnavailable: it looks as if `server_key` were not
+  // the broker's; it is tried again. Ask now and then: the answer is never waited for.
   std::optional<Error> handshake_problem();
 
  protected:
@@ -95,7 +95,7 @@ class Socket {
   std::unique_ptr<zmq::socket_t> socket_;
   std::string endpoint_;
   std::unique_ptr<PeerConnections> connections_;  // of a guarded socket
-  std::unique_ptr<HandshakeWatch> handshakes_;    // of a dealer with keys
+  std::unique_ptr<HandshakeWatch> handshakes_;    // of a dealer over tcp
   std::string sender_;
   ThreadOwner owner_;
 };
