@@ -107,11 +107,13 @@ void Ports::read_router(RouterSocket& socket, Door door, std::vector<Event>& eve
       continue;
     }
     allowance.spend(bytes_of(*received->message));
-    if (auto allowed = check(socket, *received->message); !allowed) {
-      send({door, received->peer}, Refused{request_of(*received->message), std::move(allowed).error()});
+    auto only_client = check(socket, *received->message);
+    if (!only_client) {
+      send({door, received->peer}, Refused{request_of(*received->message), std::move(only_client).error()});
       continue;
     }
-    events.push_back({{door, std::move(received->peer)}, std::move(*received->message)});
+    events.push_back(
+        {{door, std::move(received->peer)}, std::move(*received->message), std::move(*only_client)});
   }
 }
 
@@ -130,20 +132,21 @@ void Ports::read_results(std::vector<Event>& events) {
   }
 }
 
-Result<void> Ports::check(Socket& socket, Message& message) {
-  if (!socket.is_guarded()) return {};
+Result<std::string> Ports::check(Socket& socket, Message& message) {
+  if (!socket.is_guarded()) return std::string();
   const PeerName* sender = doorkeeper_->who(socket.sender());
-  Result<void> allowed;
-  if (sender != nullptr) {
-    allowed = check_sender(*sender, message);
-  } else {
+  if (sender == nullptr) {
     // Let in before its line was taken from the list.
+    ++counters_.forbidden;
     socket.drop_connections(socket.sender());
-    allowed = fail(ErrorCode::kInvalid,
-                   "expected a key of the broker's allow file, found one that is not in it any more");
+    return fail(ErrorCode::kInvalid,
+                "expected a key of the broker's allow file, found one that is not in it any more");
   }
-  if (!allowed) ++counters_.forbidden;
-  return allowed;
+  if (auto allowed = check_sender(*sender, message); !allowed) {
+    ++counters_.forbidden;
+    return fail(std::move(allowed).error());
+  }
+  return only_client(*sender);
 }
 
 void Ports::follow_the_list() {

@@ -61,8 +61,8 @@ class Ports {
         RouterSocket work, PullSocket results_in, PublisherSocket results_out);
   void read_router(RouterSocket& socket, Door door, std::vector<Event>& events);
   void read_results(std::vector<Event>& events);
-  // Guarded sockets only; the others let everything pass.
-  Result<void> check(Socket& socket, Message& message);
+  // Event::only_client of a message that may pass. Guarded sockets only; the others let everything pass.
+  Result<std::string> check(Socket& socket, Message& message);
   void follow_the_list();
   void hear_subscriptions();
 

@@ -1,6 +1,7 @@
 #include "broker/roles.h"
 
 #include <string>
+#include <type_traits>
 #include <variant>
 
 #include "shared/protocol/frames.h"
@@ -9,7 +10,7 @@ namespace tandem::broker {
 namespace {
 
 // Whose word a message is.
-enum class Speaker { kClient, kWorker, kBroker };
+enum class Speaker { kClient, kAdmin, kWorker, kBroker };
 
 struct SpeakerOf {
   Speaker operator()(const Submit&) const { return Speaker::kClient; }
@@ -33,6 +34,13 @@ struct SpeakerOf {
   Speaker operator()(const Job&) const { return Speaker::kBroker; }
 };
 
+Result<void> check_client_name(const PeerName& sender, std::string& client) {
+  if (client.empty()) client = sender.name;
+  if (client == sender.name) return {};
+  return fail(ErrorCode::kInvalid,
+              "client: expected '" + sender.name + "', which is the name of its key, found '" + client + "'");
+}
+
 Result<void> check_worker_name(const PeerName& sender, const std::string& worker) {
   const bool is_own = worker.starts_with(sender.name) &&
                       (worker.size() == sender.name.size() || worker[sender.name.size()] == '.' ||
@@ -49,6 +57,8 @@ bool may(Role role, const Message& message) {
   switch (std::visit(SpeakerOf{}, message)) {
     case Speaker::kClient:
       return role == Role::kClient || role == Role::kAdmin;
+    case Speaker::kAdmin:
+      return role == Role::kAdmin;
     case Speaker::kWorker:
       return role == Role::kWorker;
     case Speaker::kBroker:
@@ -63,17 +73,23 @@ Result<void> check_sender(const PeerName& sender, Message& message) {
                                          ", found the key of '" + sender.name + "' with the role " +
                                          std::string(to_string(sender.role)));
   }
-  if (auto* submit = std::get_if<Submit>(&message)) {
-    if (submit->client.empty()) submit->client = sender.name;
-    if (submit->client == sender.name) return {};
-    return fail(ErrorCode::kInvalid, "client: expected '" + sender.name +
-                                         "', which is the name of its key, found '" + submit->client + "'");
-  }
-  if (const auto* hello = std::get_if<Hello>(&message)) return check_worker_name(sender, hello->worker);
-  if (const auto* result = std::get_if<ResultMessage>(&message))
-    return check_worker_name(sender, result->worker);
-  if (const auto* partial = std::get_if<Partial>(&message)) return check_worker_name(sender, partial->worker);
-  return {};
+  return std::visit(
+      [&](auto& said) -> Result<void> {
+        constexpr bool kIsSubmit = std::is_same_v<std::remove_reference_t<decltype(said)>, Submit>;
+        if constexpr (requires { said.client; }) {
+          if (sender.role == Role::kAdmin && !kIsSubmit) return {};
+          return check_client_name(sender, said.client);
+        } else if constexpr (requires { said.worker; }) {
+          return check_worker_name(sender, said.worker);
+        } else {
+          return {};
+        }
+      },
+      message);
+}
+
+std::string only_client(const PeerName& sender) {
+  return sender.role == Role::kClient ? sender.name : "";
 }
 
 bool may_subscribe(const PeerName& sender, std::string_view topic) {

@@ -47,8 +47,7 @@ struct WorkerConfig {
 Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::string* printed = nullptr);
 
 // Fills what depends on the machine: keys, name (of a worker with a key: the key's name and a number), and
-// the folders of the shipped files. kNotFound where these are not found, kInvalid for keys that are none and
-// for a name that does not go with the key.
+// the folders of the shipped files. kNotFound where these are not found, kInvalid for keys that are none.
 Result<void> complete(WorkerConfig& config);
 
 std::string host_name();

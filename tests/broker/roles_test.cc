@@ -46,6 +46,11 @@ TEST(RolesTest, AClientGoesByTheNameOfItsKey) {
   EXPECT_FALSE(check_sender(kOps, other)) << "an admin's jobs are its own, too";
 }
 
+TEST(RolesTest, AClientSeesItsOwnJobsAndAnAdminAll) {
+  EXPECT_EQ(only_client(kAnn), "ann");
+  EXPECT_EQ(only_client(kOps), "");
+}
+
 TEST(RolesTest, AWorkersNameBeginsWithThatOfItsKey) {
   const auto passes = [](const std::string& name) {
     Message hello = Hello{name, "h", "m", 1, {}, {}}, result = ResultMessage{name, {}},
