@@ -104,6 +104,25 @@ TEST_F(OutstandingTest, RepeatsAnUnansweredSubmitWithGrowingPauses) {
   EXPECT_THAT(say(), ElementsAre("submit 1"));
 }
 
+// The broker refuses the key: nobody will ever answer.
+TEST_F(OutstandingTest, EndsEveryJobWhenItIsGivenUp) {
+  add(1);
+  add(2);
+  say();
+  accept({1});
+  add(3);
+  outstanding_.give_up({ErrorCode::kInvalid, "not let in"});
+  const auto events = outstanding_.take_events();
+  ASSERT_EQ(events.size(), 3u);
+  for (const ClientEvent& event : events) {
+    const auto& outcome = std::get<Outcome>(event);
+    ASSERT_FALSE(outcome.result);
+    EXPECT_EQ(outcome.result.error().text, "not let in");
+  }
+  EXPECT_EQ(outstanding_.size(), 0u);
+  EXPECT_THAT(say(), IsEmpty());
+}
+
 TEST_F(OutstandingTest, SaysWhenItWantsToSpeakNext) {
   EXPECT_EQ(outstanding_.wake_at(), TimePoint::max());
   add(1);
