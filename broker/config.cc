@@ -26,6 +26,17 @@ Result<BrokerConfig> load_config(const ConfigSources& sources, std::string* prin
   reader.key("broker.results_in", config.ports.results_in, "where workers send results");
   reader.key("broker.results_out", config.ports.results_out, "where clients hear results");
 
+  SecurityConfig& security = config.ports.security;
+  reader.key("security.secret_key_file", security.secret_key_file,
+             "the broker's key, from `tandem keygen`; with it every tcp socket speaks CURVE");
+  reader.key(
+      "security.allow_file", security.allow_file,
+      "who may connect over tcp: a line 'ROLE KEY NAME' for each key; looked at again when it changes");
+  if (security.secret_key_file.empty() != security.allow_file.empty()) {
+    reader.problem(security.allow_file.empty() ? "security.allow_file" : "security.secret_key_file",
+                   "expected a file, as the other one of the two is given, found none");
+  }
+
   DispatcherConfig& dispatcher = config.dispatcher;
   reader.key("broker.lease_ms", dispatcher.lease, {100ms, 1h},
              "a worker that does not renew a job for so long has lost it");

@@ -97,7 +97,7 @@ void Dispatcher::start(TimePoint now, int64_t wall_ms) {
 }
 
 Plan Dispatcher::turn(const TurnStart& at, std::vector<Event> events) {
-  Turn turn{at, {}, {}};
+  Turn turn{at, {}, {}, {}};
   for (Event& event : events) {
     switch (event.from.door) {
       case Door::kSubmit:
@@ -121,6 +121,7 @@ Plan Dispatcher::turn(const TurnStart& at, std::vector<Event> events) {
 }
 
 void Dispatcher::hear_at_submit(Turn& turn, Event& event) {
+  turn.only_client = std::move(event.only_client);
   std::visit(
       [&](auto& message) {
         using M = std::decay_t<decltype(message)>;
@@ -167,6 +168,12 @@ void Dispatcher::hear_at_results(Turn& turn, Event& event) {
         }
       },
       event.message);
+}
+
+Slot Dispatcher::find(const Turn& turn, const JobId& id) const {
+  const Slot job = jobs_.find(id);
+  if (job == kNoSlot || turn.only_client.empty()) return job;
+  return clients_[jobs_[job].client].name == turn.only_client ? job : kNoSlot;
 }
 
 ReadyQueue& Dispatcher::queue_of(Slot job) {

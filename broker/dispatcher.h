@@ -88,6 +88,7 @@ class Dispatcher {
     TurnStart at;
     Plan plan;
     std::unordered_map<uint32_t, size_t> groups;  // in plan.outcomes, by client
+    std::string only_client;  // of the event that is heard: no other client's jobs exist for its sender
     void say(const Address& to, Message message) { plan.speeches.push_back({to, std::move(message), {}}); }
   };
 
@@ -107,6 +108,8 @@ class Dispatcher {
   void hear(Turn& turn, const Address& from, const Forget& message);
   void hear(Turn& turn, const Address& from, const Drain& message);
   JobStatus status_of(const Turn& turn, Slot job);
+  // The job, if it exists for whoever asks.
+  Slot find(const Turn& turn, const JobId& id) const;
 
   // Workers: dispatcher_workers.cc.
   void hear(Turn& turn, const Address& from, const Hello& message);

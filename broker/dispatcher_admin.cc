@@ -47,7 +47,9 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Status& message) {
                              ms_between(worker.heard_at, turn.at.time), worker.tasks});
   }
   std::vector<uint32_t> clients;
-  for (const auto& [name, number] : clients_.all()) clients.push_back(number);
+  for (const auto& [name, number] : clients_.all()) {
+    if (turn.only_client.empty() || name == turn.only_client) clients.push_back(number);
+  }
   const auto has_more = [&](uint32_t a, uint32_t b) {
     const auto key = [&](uint32_t one) {
       return std::pair(clients_[one].n_unfinished, clients_[one].unacknowledged.size());
@@ -109,7 +111,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const List& message) {
 void Dispatcher::hear(Turn& turn, const Address& from, const Inspect& message) {
   Inspected answer;
   answer.request = message.request;
-  const Slot job = jobs_.find(message.id);
+  const Slot job = find(turn, message.id);
   if (job == kNoSlot) {
     answer.job.id = message.id;
     answer.job.state = JobState::kUnknown;
@@ -123,7 +125,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Inspect& message) {
 void Dispatcher::hear(Turn& turn, const Address& from, const Revive& message) {
   Accepted answer{message.request, {}};
   for (const JobId& id : message.ids) {
-    const Slot job = jobs_.find(id);
+    const Slot job = find(turn, id);
     if (job == kNoSlot) {
       answer.items.push_back(refused(id, ErrorCode::kNotFound, "no job of that id"));
       continue;
@@ -171,7 +173,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Revive& message) {
 void Dispatcher::hear(Turn& turn, const Address& from, const Forget& message) {
   Accepted answer{message.request, {}};
   for (const JobId& id : message.ids) {
-    const Slot job = jobs_.find(id);
+    const Slot job = find(turn, id);
     if (job == kNoSlot) {
       answer.items.push_back(refused(id, ErrorCode::kNotFound, "no job of that id"));
     } else if (!is_finished(jobs_[job].state)) {

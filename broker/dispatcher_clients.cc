@@ -68,7 +68,10 @@ void Dispatcher::hear(Turn& turn, const Address& from, Submit message) {
 
 AcceptedItem Dispatcher::accept(Turn& turn, std::string_view client_name, SubmitItem& item) {
   // The id is the key: a client that repeats itself learns how far the job is, and nothing else happens.
-  if (const Slot known = jobs_.find(item.id); known != kNoSlot) return {item.id, jobs_[known].state, {}, 0};
+  if (const Slot known = jobs_.find(item.id); known != kNoSlot) {
+    if (find(turn, item.id) != kNoSlot) return {item.id, jobs_[known].state, {}, 0};
+    return refused(item.id, ErrorCode::kExists, "expected a new id, found that of somebody else's job");
+  }
   if (auto checked = check(item); !checked)
     return refused(item.id, checked.error().code, std::move(checked).error().text);
   const uint64_t n_bytes = journal_bytes(item.payload.size());
@@ -137,7 +140,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Fetch& message) {
     FetchedItem item;
     item.id = id;
     Sequence body = 0;
-    if (const Slot job = jobs_.find(id); job != kNoSlot) {
+    if (const Slot job = find(turn, id); job != kNoSlot) {
       item.state = jobs_[job].state;
       item.attempt = jobs_[job].attempt;
       body = jobs_[job].finished;
@@ -180,7 +183,7 @@ void Dispatcher::hear(Turn& turn, const Address&, const Acknowledge& message) {
 void Dispatcher::hear(Turn& turn, const Address& from, const Cancel& message) {
   Accepted answer{message.request, {}};
   for (const JobId& id : message.ids) {
-    const Slot job = jobs_.find(id);
+    const Slot job = find(turn, id);
     if (job == kNoSlot) {
       answer.items.push_back(refused(id, ErrorCode::kNotFound, "no job of that id"));
       continue;

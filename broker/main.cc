@@ -62,9 +62,10 @@ int run(const BrokerConfig& config, int ready_fd) {
       return kFailed;
     }
   }
-  log.info("broker stops signal={} accepted={} finished={} unreadable={} unsent={}", stop.number(),
-           broker->dispatcher().counters().accepted, broker->dispatcher().counters().finished,
-           ports->counters().unreadable, ports->counters().unsent);
+  log.info("broker stops signal={} accepted={} finished={} unreadable={} unsent={} forbidden={} refused={}",
+           stop.number(), broker->dispatcher().counters().accepted, broker->dispatcher().counters().finished,
+           ports->counters().unreadable, ports->counters().unsent, ports->counters().forbidden,
+           ports->connections_refused());
   return 0;
 }
 

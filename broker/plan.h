@@ -28,6 +28,9 @@ struct Address {
 struct Event {
   Address from;
   Message message;
+  // From a client's key: its name, and jobs of other clients do not exist for it. Empty: nothing is hidden,
+  // because it is an admin's key or there are no keys.
+  std::string only_client = {};
 };
 
 // What a turn is told besides the events.

@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "broker/roles.h"
 #include "shared/net/wait.h"
 
 namespace tandem::broker {
@@ -28,6 +29,16 @@ size_t bytes_of(const Message& message) {
       message);
 }
 
+// The number that an answer to `message` carries back.
+uint64_t request_of(const Message& message) {
+  return std::visit(
+      [](const auto& m) -> uint64_t {
+        if constexpr (requires { m.request; }) return m.request;
+        return 0;
+      },
+      message);
+}
+
 // What is left of a door's share of the turn.
 struct Allowance {
   uint32_t n_messages;
@@ -44,31 +55,42 @@ struct Allowance {
 
 }  // namespace
 
-Ports::Ports(const PortsConfig& config, RouterSocket submit, RouterSocket work, PullSocket results_in,
-             PublisherSocket results_out)
+Ports::Ports(const PortsConfig& config, std::unique_ptr<Doorkeeper> doorkeeper, RouterSocket submit,
+             RouterSocket work, PullSocket results_in, PublisherSocket results_out)
     : config_(config),
+      doorkeeper_(std::move(doorkeeper)),
       submit_(std::move(submit)),
       work_(std::move(work)),
       results_in_(std::move(results_in)),
       results_out_(std::move(results_out)) {}
 
 Result<Ports> Ports::open(NetContext& context, const PortsConfig& config) {
-  auto submit = RouterSocket::bind(context, config.submit);
+  TANDEM_ASSIGN(auto doorkeeper, Doorkeeper::open(context, config.security));
+  SocketOptions options;
+  if (doorkeeper) options.server_keys = doorkeeper->keys();
+  auto submit = RouterSocket::bind(context, config.submit, options);
   if (!submit) return fail_in("submit socket", std::move(submit).error());
-  auto work = RouterSocket::bind(context, config.work);
+  auto work = RouterSocket::bind(context, config.work, options);
   if (!work) return fail_in("work socket", std::move(work).error());
-  auto results_in = PullSocket::bind(context, config.results_in);
+  auto results_in = PullSocket::bind(context, config.results_in, options);
   if (!results_in) return fail_in("results_in socket", std::move(results_in).error());
   // A client that misses a result fetches it; a burst should not make it do so.
-  SocketOptions publishing;
+  SocketOptions publishing = options;
   publishing.queue_max = kPublishedMax;
   auto results_out = PublisherSocket::bind(context, config.results_out, publishing);
   if (!results_out) return fail_in("results_out socket", std::move(results_out).error());
-  return Ports(config, std::move(*submit), std::move(*work), std::move(*results_in), std::move(*results_out));
+  return Ports(config, std::move(doorkeeper), std::move(*submit), std::move(*work), std::move(*results_in),
+               std::move(*results_out));
 }
 
 std::vector<Event> Ports::receive(Duration time, Wake& stop) {
-  wait({work_, results_in_, submit_, stop}, time);
+  if (doorkeeper_) {
+    wait({work_, results_in_, submit_, results_out_, stop, doorkeeper_->changed()}, time);
+    follow_the_list();
+    hear_subscriptions();
+  } else {
+    wait({work_, results_in_, submit_, stop}, time);
+  }
   // Workers first: what they say makes room for what clients bring. And heartbeats before results, in the
   // order in which a worker sends them.
   std::vector<Event> events;
@@ -85,13 +107,27 @@ void Ports::read_router(RouterSocket& socket, Door door, std::vector<Event>& eve
     if (!received->message) {
       ++counters_.unreadable;
       allowance.spend(0);
-      if (door == Door::kSubmit) {
-        send({door, received->peer}, Refused{0, std::move(received->message).error()});
+      // Whoever speaks another version is told so in its own; a worker is told nothing else, because what it
+      // makes of a refusal is to end.
+      Error error = std::move(received->message).error();
+      const uint8_t version = socket.peer_version();
+      const bool is_other_version = version != 0 && version != kProtocolVersion;
+      if (door == Door::kSubmit || is_other_version) {
+        if (!socket.refuse(received->peer, Refused{0, std::move(error)},
+                           is_other_version ? version : kProtocolVersion)) {
+          ++counters_.unsent;
+        }
       }
       continue;
     }
     allowance.spend(bytes_of(*received->message));
-    events.push_back({{door, std::move(received->peer)}, std::move(*received->message)});
+    auto only_client = check(socket, *received->message);
+    if (!only_client) {
+      send({door, received->peer}, Refused{request_of(*received->message), std::move(only_client).error()});
+      continue;
+    }
+    events.push_back(
+        {{door, std::move(received->peer)}, std::move(*received->message), std::move(*only_client)});
   }
 }
 
@@ -105,8 +141,42 @@ void Ports::read_results(std::vector<Event>& events) {
       continue;
     }
     allowance.spend(bytes_of(**received));
+    if (!check(results_in_, **received)) continue;
     events.push_back({{Door::kResults, {}}, std::move(**received)});
   }
+}
+
+Result<std::string> Ports::check(Socket& socket, Message& message) {
+  if (!socket.is_guarded()) return std::string();
+  const PeerName* sender = doorkeeper_->who(socket.sender());
+  if (sender == nullptr) {
+    // Let in before its line was taken from the list.
+    ++counters_.forbidden;
+    socket.drop_connections(socket.sender());
+    return fail(ErrorCode::kInvalid,
+                "expected a key of the broker's allow file, found one that is not in it any more");
+  }
+  if (auto allowed = check_sender(*sender, message); !allowed) {
+    ++counters_.forbidden;
+    return fail(std::move(allowed).error());
+  }
+  return only_client(*sender);
+}
+
+void Ports::follow_the_list() {
+  for (const std::string& key : doorkeeper_->refresh()) {
+    submit_.drop_connections(key);
+    work_.drop_connections(key);
+    results_in_.drop_connections(key);
+    results_out_.drop_connections(key);
+  }
+}
+
+void Ports::hear_subscriptions() {
+  counters_.forbidden += results_out_.hear_subscriptions([&](const std::string& key, std::string_view topic) {
+    const PeerName* sender = doorkeeper_->who(key);
+    return sender != nullptr && may_subscribe(*sender, topic);
+  });
 }
 
 void Ports::send(const Address& to, const Message& message) {

@@ -20,6 +20,8 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
              "on SIGTERM, so long to finish the jobs that are begun; the others are given back at once");
   reader.choice("worker.log_level", config.log_level, {"debug", "info", "warn", "error", "off"},
                 "what is logged to standard error");
+  reader.key("security.key_file", config.key_file, "for tcp: this worker's key, from `tandem keygen`");
+  reader.key("security.server_key", config.server_key, "for tcp: the broker's public key, or a file with it");
   reader.key("model.folder", config.model,
              "a Hugging Face folder (Qwen2 or Qwen3 architecture); empty: the demonstration model");
   reader.key("tasks.folder", config.tasks, "task files; empty: those that come with Tandem");
@@ -53,7 +55,10 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
 }
 
 Result<void> complete(WorkerConfig& config) {
-  if (config.name.empty()) config.name = host_name() + "-" + std::to_string(::getpid());
+  TANDEM_ASSIGN(config.keys, load_client_keys(config.key_file, config.server_key));
+  if (config.name.empty()) {
+    config.name = (config.keys ? config.keys->own.name : host_name()) + "-" + std::to_string(::getpid());
+  }
   if (config.model.empty()) {
     TANDEM_ASSIGN(config.model, shipped_file("models/tandem-demo"));
   }

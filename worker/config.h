@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "shared/base/clock.h"
 #include "shared/base/places.h"
 #include "shared/base/result.h"
 #include "shared/config/config_reader.h"
+#include "shared/net/keys.h"
 
 namespace tandem {
 
@@ -19,6 +21,10 @@ struct WorkerConfig {
   std::string results_endpoint = default_endpoint("results-in");
   milliseconds drain{30'000};
   std::string log_level = "info";
+
+  std::filesystem::path key_file;  // both or none
+  std::string server_key;          // the broker's public key, or a file with it
+  std::optional<ClientKeys> keys;  // what they hold; complete() reads them
 
   std::filesystem::path model;  // empty: the shipped demonstration model
   std::filesystem::path tasks;  // empty: the shipped task files
@@ -40,8 +46,8 @@ struct WorkerConfig {
 // All mistakes in one error. `printed`, if given, receives the settings in effect as a TOML file.
 Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::string* printed = nullptr);
 
-// Fills what depends on the machine: name, and the folders of the shipped files. kNotFound where these are
-// not found.
+// Fills what depends on the machine: keys, name (of a worker with a key: the key's name and a number), and
+// the folders of the shipped files. kNotFound where these are not found, kInvalid for keys that are none.
 Result<void> complete(WorkerConfig& config);
 
 std::string host_name();

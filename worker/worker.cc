@@ -87,6 +87,7 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   NetContext net;
   SessionOptions session_options{.work_endpoint = config.work_endpoint,
                                  .results_endpoint = config.results_endpoint,
+                                 .keys = config.keys,
                                  .hello = hello_of(config, *model, *tasks.book(), capacity),
                                  .parts_max = capacity.parts_max,
                                  .drain = config.drain};

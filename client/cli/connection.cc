@@ -16,15 +16,16 @@ namespace fs = std::filesystem;
 struct Endpoints {
   std::string submit = default_endpoint("submit");
   std::string results = default_endpoint("results-out");
+  std::optional<ClientKeys> keys;
 };
 
 Endpoints in_folder(const fs::path& folder) {
-  return {"ipc://" + (folder / "submit").string(), "ipc://" + (folder / "results-out").string()};
+  return {"ipc://" + (folder / "submit").string(), "ipc://" + (folder / "results-out").string(), {}};
 }
 
 Result<Endpoints> parse_broker(const std::string& text) {
   const size_t comma = text.find(',');
-  if (comma != std::string::npos) return Endpoints{text.substr(0, comma), text.substr(comma + 1)};
+  if (comma != std::string::npos) return Endpoints{text.substr(0, comma), text.substr(comma + 1), {}};
   if (text.find("://") == std::string::npos) return in_folder(fs::absolute(text));
   return fail(ErrorCode::kInvalid,
               "--broker: expected two endpoints, SUBMIT,RESULTS, such as "
@@ -41,7 +42,12 @@ Result<Endpoints> load_config(const fs::path& file, const std::vector<std::strin
   reader.key("client.submit", endpoints.submit, "where jobs go: the broker's submit endpoint");
   reader.key("client.results", endpoints.results,
              "where results come from: the broker's results_out endpoint");
+  fs::path key_file;
+  std::string server_key;
+  reader.key("security.key_file", key_file, "for tcp: this client's key, from `tandem keygen`");
+  reader.key("security.server_key", server_key, "for tcp: the broker's public key, or a file with it");
   TANDEM_TRY(reader.finish());
+  TANDEM_ASSIGN(endpoints.keys, load_client_keys(key_file, server_key));
   return endpoints;
 }
 
@@ -61,7 +67,13 @@ Result<std::optional<Endpoints>> configured(const ConnectionOptions& options) {
     if (!endpoints) return fail(std::move(endpoints).error());
     return std::optional(std::move(*endpoints));
   };
-  if (!options.broker.empty()) return some(parse_broker(options.broker));
+  if (!options.broker.empty()) {
+    auto endpoints = parse_broker(options.broker);
+    if (!endpoints || options.sets.empty()) return some(std::move(endpoints));
+    TANDEM_ASSIGN(Endpoints set, load_config({}, options.sets));
+    endpoints->keys = std::move(set.keys);
+    return some(std::move(endpoints));
+  }
   if (!options.config.empty() || !options.sets.empty())
     return some(load_config(options.config, options.sets));
   if (const char* broker = std::getenv("TANDEM_BROKER"); broker != nullptr && *broker != '\0') {
@@ -132,6 +144,7 @@ Result<Connection> Connection::open(const ConnectionOptions& options, bool may_e
 
   client.submit_endpoint = connection.where_ = endpoints->submit;
   client.results_endpoint = endpoints->results;
+  client.keys = endpoints->keys;
   TANDEM_ASSIGN(connection.client_, Client::open(client));
 
   SystemClock clock;

@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
   tandem::cli::add_drain(app, program);
   tandem::cli::add_show(app, program);
   tandem::cli::add_bench(app, program);
+  tandem::cli::add_keygen(app, program);
 
   try {
     app.parse(argc, argv);

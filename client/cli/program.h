@@ -55,5 +55,6 @@ void add_top(CLI::App& app, Program& program);
 void add_results(CLI::App& app, Program& program);  // and `result`
 void add_show(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
+void add_keygen(CLI::App& app, Program& program);
 
 }  // namespace tandem::cli

@@ -69,6 +69,7 @@ class LiveClient final : public Client {
   }
 
   Result<JobId> submit(const JobRequest& request, const SubmitOptions& options) override {
+    if (refused()) return fail(*problem_);
     const JobId id = options.id ? *options.id : make_job_id();
     if (outstanding_.contains(id)) return id;
     if (outstanding_.size() >= options_.outstanding_max) {
@@ -130,10 +131,12 @@ class LiveClient final : public Client {
     while (!answer_ && clock_.now() < until) {
       question_ = question;
       const TimePoint again = std::min(until, clock_.now() + kAskAgain);
-      while (!answer_ && clock_.now() < again) serve(again - clock_.now());
+      while (!answer_ && !problem_ && clock_.now() < again) serve(again - clock_.now());
+      if (problem_) break;
     }
     question_.reset();
     question_request_ = 0;
+    if (!answer_ && problem_) return fail(*problem_);
     if (!answer_) {
       return fail(ErrorCode::kTimeout,
                   "no answer from a broker at " + options_.submit_endpoint + " within " +
@@ -150,9 +153,16 @@ class LiveClient final : public Client {
   const std::string& name() const override { return options_.name; }
 
  private:
+  // The broker refuses our key, or has none: see Client::open().
+  bool refused() const { return problem_ && problem_->code == ErrorCode::kInvalid; }
+
   // One round: send what is due, as far as there is a broker to take it, and hear what has come.
   void serve(Duration at_most) {
     TimePoint now = clock_.now();
+    if (!refused()) {
+      problem_ = ports_.handshake_problem();
+      if (refused()) outstanding_.end_all(*problem_);
+    }
     bool writable = ports_.writable();
     if (was_writable_ && !writable) outstanding_.connection_lost(now);
     was_writable_ = writable;
@@ -224,6 +234,7 @@ class LiveClient final : public Client {
   Outstanding outstanding_;
   size_t n_unsent_ = 0;
   bool was_writable_ = false;
+  std::optional<Error> problem_;     // with the keys, on either side
   std::optional<Message> question_;  // to be sent
   uint64_t question_request_ = 0;
   std::optional<Message> answer_;
@@ -235,11 +246,20 @@ class LiveClient final : public Client {
 
 Result<std::unique_ptr<Client>> Client::open(const ClientOptions& given) {
   ClientOptions options = given;
+  if (options.keys) {
+    const std::string& own = options.keys->own.name;
+    if (options.name.empty()) options.name = own;
+    if (options.name != own) {
+      return fail(ErrorCode::kInvalid, "client name: expected '" + own +
+                                           "', the name of the key, or none, found '" +
+                                           options.name.substr(0, 200) + "'");
+    }
+  }
   if (options.name.empty()) options.name = "client-" + make_job_id().to_string();
   TANDEM_TRY(check_name(options.name));
   TANDEM_TRY(check_priority(options.priority));
-  TANDEM_ASSIGN(auto ports,
-                ClientPorts::open(options.submit_endpoint, options.results_endpoint, options.name));
+  TANDEM_ASSIGN(auto ports, ClientPorts::open(options.submit_endpoint, options.results_endpoint, options.name,
+                                              options.keys));
   return std::make_unique<LiveClient>(options, std::move(ports));
 }
 

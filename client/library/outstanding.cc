@@ -61,6 +61,9 @@ void Outstanding::acknowledge(const std::vector<JobId>& ids) {
 
 void Outstanding::end_all(const Error& error) {
   while (!entries_.empty()) finish(entries_.begin(), 0, fail(error), By::kClient);
+  to_send_.clear();
+  to_fetch_.clear();
+  to_cancel_.clear();
 }
 
 std::vector<ClientEvent> Outstanding::take_events() {

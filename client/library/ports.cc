@@ -11,12 +11,13 @@ constexpr size_t kTakenMax = 1000;  // messages of one socket in one receive()
 }  // namespace
 
 Result<ClientPorts> ClientPorts::open(const std::string& submit_endpoint, const std::string& results_endpoint,
-                                      const std::string& name) {
+                                      const std::string& name, const std::optional<ClientKeys>& keys) {
   auto context = std::make_unique<NetContext>();
   SocketOptions options;
   options.queue_max = 10'000;          // results beyond it are missed, and fetched later
   options.linger = milliseconds(200);  // a Cancel at the very end still goes out
   options.connected_only = true;
+  options.client_keys = keys;
   TANDEM_ASSIGN(auto submit, DealerSocket::connect(*context, submit_endpoint, options));
   TANDEM_ASSIGN(auto results, SubscriberSocket::connect(*context, results_endpoint, options));
   TANDEM_TRY(results.subscribe(name + "/"));

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 namespace zmq {
@@ -21,7 +22,12 @@ class NetContext {
 
   zmq::context_t& get() { return *context_; }
 
+  // Whether a ZapHandler answers for the sockets that are bound with keys.
+  bool has_zap_handler() const { return has_zap_handler_; }
+  void set_has_zap_handler(bool has) { has_zap_handler_ = has; }
+
  private:
+  std::atomic<bool> has_zap_handler_ = false;
   std::unique_ptr<zmq::context_t> context_;
 };
 

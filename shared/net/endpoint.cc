@@ -88,7 +88,7 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   return bad(text, "tcp://host:port or ipc://path", "neither");
 }
 
-Result<void> check_bindable(const Endpoint& endpoint) {
+Result<void> check_bindable(const Endpoint& endpoint, bool with_keys) {
   if (endpoint.transport == Endpoint::Transport::kIpc) {
     const std::filesystem::path folder = std::filesystem::path(endpoint.path).parent_path();
     std::error_code ignored;
@@ -99,11 +99,20 @@ Result<void> check_bindable(const Endpoint& endpoint) {
     return {};
   }
   if (is_loopback(endpoint.host)) return {};
-  return fail(ErrorCode::kInvalid, "endpoint '" + endpoint.to_string() +
-                                       "': expected ipc:// or a loopback address such as tcp://127.0.0.1:" +
-                                       std::to_string(endpoint.port) +
-                                       ", found an address that other machines can reach; " +
-                                       "without keys only ipc:// and loopback may be bound");
+  if (with_keys) {
+    if (endpoint.host == "*" || is_ipv4(endpoint.host) || is_ipv6(endpoint.host)) return {};
+    return fail(ErrorCode::kInvalid,
+                "endpoint '" + endpoint.to_string() +
+                    "': expected an address of this machine, or * for all of them, found the "
+                    "name '" +
+                    endpoint.host + "'");
+  }
+  return fail(ErrorCode::kInvalid,
+              "endpoint '" + endpoint.to_string() +
+                  "': expected ipc:// or a loopback address such as tcp://127.0.0.1:" +
+                  std::to_string(endpoint.port) + ", found an address that other machines can reach; " +
+                  "without keys only ipc:// and loopback may be bound (security.secret_key_file and "
+                  "security.allow_file; `tandem keygen --help` tells how to make keys)");
 }
 
 }  // namespace tandem

@@ -27,9 +27,9 @@ struct Endpoint {
 // limit).
 Result<Endpoint> parse_endpoint(std::string_view text);
 
-// May a socket listen here? kInvalid for a port that every machine could reach (there are no keys yet, so
-// only ipc and loopback may be bound), and for host names that are no address. kNotFound when the folder of
-// an ipc path is missing.
-Result<void> check_bindable(const Endpoint& endpoint);
+// May a socket listen here? kInvalid for a port that other machines could reach unless it is bound
+// `with_keys`, and for host names that are no address. With keys "*" is good, too: every address. kNotFound
+// when the folder of an ipc path is missing.
+Result<void> check_bindable(const Endpoint& endpoint, bool with_keys = false);
 
 }  // namespace tandem

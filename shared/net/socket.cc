@@ -10,13 +10,19 @@
 #include <zmq.hpp>
 
 #include "shared/net/endpoint.h"
+#include "shared/net/handshake_watch.h"
 #include "shared/net/ipc_guard.h"
+#include "shared/net/peer_connections.h"
+#include "shared/net/zap.h"
 
 namespace tandem {
 namespace {
 
 // Above this a frame is handed to ZeroMQ without a copy.
 constexpr size_t kCopyBytesMax = 16 * 1024;
+// A connection that has not said who it is by then is closed. ZeroMQ's own 30 s are long for somebody who
+// connects in order to hold memory.
+constexpr int kHandshakeMs = 10'000;
 
 // Bytes that ZeroMQ's own thread deletes once they are sent. Its queue orders the two threads; `handed_over`
 // says the same in words that ThreadSanitizer understands, which cannot see into the library.
@@ -90,6 +96,10 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   socket_ = std::move(other.socket_);  // closes the old socket before its guard goes
   guard_ = std::move(other.guard_);
   endpoint_ = std::move(other.endpoint_);
+  connections_ = std::move(other.connections_);
+  handshakes_ = std::move(other.handshakes_);
+  sender_ = std::move(other.sender_);
+  peer_version_ = other.peer_version_;
   owner_ = std::move(other.owner_);
   return *this;
 }
@@ -112,6 +122,7 @@ std::unique_ptr<zmq::socket_t> Socket::make(NetContext& context, Type type, cons
     const int heartbeat_ms = static_cast<int>(options.heartbeat.count());
     socket->set(zmq::sockopt::heartbeat_ivl, heartbeat_ms);
     socket->set(zmq::sockopt::heartbeat_timeout, 2 * heartbeat_ms);
+    socket->set(zmq::sockopt::handshake_ivl, kHandshakeMs);
   }
   return socket;
 }
@@ -119,18 +130,34 @@ std::unique_ptr<zmq::socket_t> Socket::make(NetContext& context, Type type, cons
 Result<Socket> Socket::bind(NetContext& context, Type type, const std::string& endpoint,
                             const SocketOptions& options) try {
   TANDEM_ASSIGN(Endpoint parsed, parse_endpoint(endpoint));
-  TANDEM_TRY(check_bindable(parsed));
+  TANDEM_TRY(check_bindable(parsed, options.server_keys.has_value()));
   if (parsed.host == "localhost") parsed.host = "127.0.0.1";  // ZeroMQ binds to addresses only
   const bool tcp = parsed.transport == Endpoint::Transport::kTcp;
+  // ZeroMQ would let in whoever has any key at all.
+  if (tcp && options.server_keys && !context.has_zap_handler()) {
+    return fail(ErrorCode::kInvalid,
+                "endpoint '" + endpoint + "': expected a ZapHandler in the context, found none");
+  }
   std::unique_ptr<IpcGuard> guard;
   if (!tcp) {
     TANDEM_ASSIGN(FileLock lock, guard_ipc_path(parsed.path));
     guard = std::make_unique<IpcGuard>(std::move(lock), parsed.path);
   }
   auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
+  if (tcp && options.server_keys) {
+    socket->set(zmq::sockopt::curve_server, true);
+    socket->set(zmq::sockopt::curve_secretkey, options.server_keys->secret_key.reveal());
+    socket->set(zmq::sockopt::zap_domain, kZapDomain);
+    if (type == Type::kXPub) socket->set(zmq::sockopt::xpub_manual, true);
+  }
   socket->bind(parsed.to_string());
   std::string bound = socket->get(zmq::sockopt::last_endpoint);
-  return Socket(std::move(socket), std::move(guard), std::move(bound));
+  Socket made(std::move(socket), std::move(guard), std::move(bound));
+  if (tcp && options.server_keys) {
+    TANDEM_ASSIGN(const Endpoint real, parse_endpoint(made.endpoint_));
+    made.connections_ = std::make_unique<PeerConnections>(real.port);
+  }
+  return made;
 } catch (const zmq::error_t& error) {
   return fail_at(endpoint, error);
 }
@@ -142,22 +169,76 @@ Result<Socket> Socket::connect(NetContext& context, Type type, const std::string
   if (tcp && parsed.port == 0) {
     return fail(ErrorCode::kInvalid, "endpoint '" + endpoint + "': expected a port from 1 to 65535, found 0");
   }
+  if (!parsed.is_local() && !options.client_keys) {
+    return fail(ErrorCode::kInvalid,
+                "endpoint '" + endpoint +
+                    "': expected keys (security.key_file and security.server_key) for an address "
+                    "on another machine, found none; `tandem keygen --help` tells how to make them");
+  }
   auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
+  std::unique_ptr<HandshakeWatch> handshakes;
+  if (tcp && options.client_keys) {
+    const ClientKeys& keys = *options.client_keys;
+    socket->set(zmq::sockopt::curve_serverkey, keys.server_key);
+    socket->set(zmq::sockopt::curve_publickey, keys.own.public_key);
+    socket->set(zmq::sockopt::curve_secretkey, keys.own.secret_key.reveal());
+  }
+  if (tcp && type == Type::kDealer) {
+    handshakes = std::make_unique<HandshakeWatch>(
+        context.get(), *socket, options.client_keys ? options.client_keys->own.public_key : "");
+  }
   socket->connect(parsed.to_string());
-  return Socket(std::move(socket), nullptr, parsed.to_string());
+  Socket made(std::move(socket), nullptr, parsed.to_string());
+  made.handshakes_ = std::move(handshakes);
+  return made;
 } catch (const zmq::error_t& error) {
   return fail_at(endpoint, error);
 }
 
-Result<void> Socket::send_message(const std::string* first, const Message& message) try {
+void Socket::drop_connections(const std::string& key) {
   owner_.check();
-  Frames frames = encode(message);
+  if (connections_ != nullptr) connections_->drop(key);
+}
+
+std::optional<Error> Socket::handshake_problem() try {
+  owner_.check();
+  if (handshakes_ == nullptr) return {};
+  return handshakes_->problem(endpoint_);
+} catch (const zmq::error_t&) {
+  return {};  // a signal: the next time
+}
+
+// ZeroMQ keeps with every message what the ZapHandler said of its connection.
+void Socket::note_sender(void* frame) {
+  if (connections_ == nullptr) return;
+  auto* message = static_cast<zmq_msg_t*>(frame);
+  const char* key = ::zmq_msg_gets(message, "User-Id");
+  sender_ = key == nullptr ? "" : key;
+  if (const int file = ::zmq_msg_get(message, ZMQ_SRCFD); file >= 0) connections_->note(file, sender_);
+}
+
+std::optional<std::string> Socket::receive_frame() try {
+  owner_.check();
+  zmq::message_t frame;
+  if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+  note_sender(frame.handle());
+  return frame.to_string();
+} catch (const zmq::error_t&) {
+  return std::nullopt;  // a signal: the rest is for the next time
+}
+
+Result<void> Socket::send_message(const std::string* first, const Message& message) {
+  return send_frames(first, encode(message), kind_name(message));
+}
+
+Result<void> Socket::send_frames(const std::string* first, Frames frames, std::string_view kind) try {
+  owner_.check();
   // Whoever reads would cut the connection.
   if (frames.payload.size() >
       limits::kMessageBytesMax - std::min(frames.envelope.size(), limits::kMessageBytesMax)) {
-    return fail(ErrorCode::kTooLong, "endpoint '" + endpoint_ + "': expected a " +
-                                         std::string(kind_name(message)) + " message of at most " +
-                                         std::to_string(limits::kMessageBytesMax) + " bytes, found " +
+    return fail(ErrorCode::kTooLong, "endpoint '" + endpoint_ + "': expected a " + std::string(kind) +
+                                         " message of at most " + std::to_string(limits::kMessageBytesMax) +
+                                         " bytes, found " +
                                          std::to_string(frames.envelope.size() + frames.payload.size()));
   }
   const auto flags = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
@@ -165,8 +246,8 @@ Result<void> Socket::send_message(const std::string* first, const Message& messa
   zmq::message_t opening =
       first != nullptr ? zmq::message_t(first->data(), first->size()) : to_frame(frames.head);
   if (!socket_->send(opening, flags)) {
-    return fail(ErrorCode::kFull, "endpoint '" + endpoint_ + "': the queue for " +
-                                      std::string(kind_name(message)) + " messages is full");
+    return fail(ErrorCode::kFull,
+                "endpoint '" + endpoint_ + "': the queue for " + std::string(kind) + " messages is full");
   }
   if (first != nullptr) socket_->send(to_frame(std::move(frames.head)), flags);
   socket_->send(to_frame(std::move(frames.envelope)), flags);
@@ -189,15 +270,18 @@ std::optional<Result<Message>> Socket::receive_message(std::string* first) try {
     zmq::message_t frame;
     if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
     more = frame.more();
+    if (!more) note_sender(frame.handle());
     if (n_frames < frames.size()) frames[n_frames] = std::move(frame);
   }
   if (first != nullptr) *first = frames[0].to_string();
+  peer_version_ = 0;
   if (n_frames != n_expected) {
     const size_t n_before = first != nullptr ? 1 : 0;
     return fail(ErrorCode::kInvalid, "expected a message of 3 frames (head, envelope, payload), found " +
                                          std::to_string(n_frames - n_before));
   }
   const size_t at = n_expected - 3;
+  peer_version_ = version_of(view(frames[at]));
   return decode(view(frames[at]), view(frames[at + 1]), to_bytes(std::move(frames[at + 2])));
 } catch (const zmq::error_t& error) {
   if (error.num() == EINTR) return std::nullopt;

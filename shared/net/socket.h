@@ -12,6 +12,7 @@
 #include "shared/base/result.h"
 #include "shared/base/thread_owner.h"
 #include "shared/net/context.h"
+#include "shared/net/keys.h"
 #include "shared/protocol/frames.h"
 
 namespace zmq {
@@ -20,6 +21,8 @@ class socket_t;
 
 namespace tandem {
 
+class HandshakeWatch;
+class PeerConnections;
 class Waitable;  // shared/net/wait.h
 
 struct SocketOptions {
@@ -29,6 +32,11 @@ struct SocketOptions {
   milliseconds heartbeat{5000};  // on tcp: a peer silent for three of them counts as gone
   // true: send() is kFull while nobody is connected. false: messages queue for a peer that is still away.
   bool connected_only = false;
+  // On tcp, CURVE. Whoever binds proves itself with `server_keys` and asks the ZapHandler of its context,
+  // which must be there, whom to let in. Whoever connects presents `client_keys`. On ipc both are passed
+  // over: the permissions of the socket's folder guard it.
+  std::optional<KeyPair> server_keys;
+  std::optional<ClientKeys> client_keys;
 };
 
 // Belongs to the thread that uses it first; a call from another thread aborts. Closed by its destructor.
@@ -41,6 +49,21 @@ class Socket {
   // Where it is bound or connected; the real port after binding port 0.
   const std::string& endpoint() const { return endpoint_; }
 
+  // Bound with keys: every message comes from a key of the list, as it was when its sender connected.
+  bool is_guarded() const { return connections_ != nullptr; }
+  // The public key (Z85) of whoever sent the message that was received last; empty on a socket that is not
+  // guarded.
+  const std::string& sender() const { return sender_; }
+  // The protocol version that the last message received claims; 0 if it had no head.
+  uint8_t peer_version() const { return peer_version_; }
+  // Of a guarded socket: ends the connections of that key, as far as anything was heard over them.
+  void drop_connections(const std::string& key);
+
+  // Of a DealerSocket over tcp: why there is no connection. kInvalid: the broker refuses our key, or one side
+  // has keys and the other none; it is not tried again. kUnavailable: it looks as if `server_key` were not
+  // the broker's; it is tried again. Ask now and then: the answer is never waited for.
+  std::optional<Error> handshake_problem();
+
  protected:
   enum class Type { kDealer, kRouter, kPush, kPull, kXPub, kSub };
 
@@ -52,8 +75,11 @@ class Socket {
   // kFull: the queue is at its limit. kUnavailable: no such peer. kTooLong: above kMessageBytesMax. `first`,
   // if given, goes as a frame before.
   Result<void> send_message(const std::string* first, const Message& message);
+  Result<void> send_frames(const std::string* first, Frames frames, std::string_view kind);
   // Nothing when no message waits. `first`, if given, receives the frame before the message.
   std::optional<Result<Message>> receive_message(std::string* first);
+  // One frame that is no message of the protocol, such as a subscription; nothing when none waits.
+  std::optional<std::string> receive_frame();
   zmq::socket_t& socket() {
     owner_.check();
     return *socket_;
@@ -64,12 +90,17 @@ class Socket {
   class IpcGuard;
 
   Socket(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<IpcGuard> guard, std::string endpoint);
+  void note_sender(void* frame);
   static std::unique_ptr<zmq::socket_t> make(NetContext& context, Type type, const SocketOptions& options,
                                              bool tcp, bool ipv6);
 
   std::unique_ptr<IpcGuard> guard_;  // outlives the socket
   std::unique_ptr<zmq::socket_t> socket_;
   std::string endpoint_;
+  std::unique_ptr<PeerConnections> connections_;  // of a guarded socket
+  std::unique_ptr<HandshakeWatch> handshakes_;    // of a dealer over tcp
+  std::string sender_;
+  uint8_t peer_version_ = 0;
   ThreadOwner owner_;
 };
 

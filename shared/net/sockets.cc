@@ -3,6 +3,14 @@
 #include <zmq.hpp>
 
 namespace tandem {
+namespace {
+
+// All that a publisher is sent: one byte and a topic, besides what a handshake takes.
+constexpr size_t kSubscriptionBytesMax = 1024;
+// Heard in one go: whoever subscribes without end does not keep the others waiting.
+constexpr size_t kSubscriptionsMax = 10'000;
+
+}  // namespace
 
 Result<DealerSocket> DealerSocket::connect(NetContext& context, const std::string& endpoint,
                                            const SocketOptions& options) {
@@ -37,19 +45,38 @@ Result<PullSocket> PullSocket::bind(NetContext& context, const std::string& endp
 
 Result<PublisherSocket> PublisherSocket::bind(NetContext& context, const std::string& endpoint,
                                               const SocketOptions& options) {
-  TANDEM_ASSIGN(Socket socket, Socket::bind(context, Type::kXPub, endpoint, options));
+  SocketOptions own = options;
+  own.message_bytes_max = kSubscriptionBytesMax;
+  TANDEM_ASSIGN(Socket socket, Socket::bind(context, Type::kXPub, endpoint, own));
   return PublisherSocket(std::move(socket));
 }
 
-Result<void> PublisherSocket::publish(const std::string& topic, const Message& message) {
-  // Subscriptions arrive as messages that ZeroMQ has already acted on; unread ones would pile up.
-  try {
-    zmq::message_t subscription;
-    while (socket().recv(subscription, zmq::recv_flags::dontwait)) {
+// A subscription is 1 and the topic, its end 0 and the topic.
+size_t PublisherSocket::hear_subscriptions(const MaySubscribe& may_subscribe) {
+  size_t n_passed_over = 0;
+  for (size_t n = 0; n < kSubscriptionsMax; ++n) {
+    const auto frame = receive_frame();
+    if (!frame) break;
+    // ZeroMQ has already acted on it.
+    if (!is_guarded() || frame->empty()) continue;
+    const std::string topic = frame->substr(1);
+    try {
+      if (frame->front() == 0) {
+        socket().set(zmq::sockopt::unsubscribe, topic);
+      } else if (may_subscribe && may_subscribe(sender(), topic)) {
+        socket().set(zmq::sockopt::subscribe, topic);
+      } else {
+        ++n_passed_over;
+      }
+    } catch (const zmq::error_t&) {
+      ++n_passed_over;  // its peer is gone
     }
-  } catch (const zmq::error_t&) {
-    // A signal: the rest is for the next time.
   }
+  return n_passed_over;
+}
+
+Result<void> PublisherSocket::publish(const std::string& topic, const Message& message) {
+  if (!is_guarded()) hear_subscriptions();
   return send_message(&topic, message);
 }
 

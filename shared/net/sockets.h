@@ -12,8 +12,10 @@
 
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "shared/net/socket.h"
 
@@ -46,6 +48,10 @@ class RouterSocket : public Socket {
 
   // kUnavailable: the peer is gone. kFull: it does not read fast enough. Other peers are not affected.
   Result<void> send(const std::string& peer, const Message& message) { return send_message(&peer, message); }
+  // To a peer of whatever version.
+  Result<void> refuse(const std::string& peer, const Refused& refused, uint8_t version) {
+    return send_frames(&peer, encode(refused, version), "refused");
+  }
   std::optional<Received> receive();
 
  private:
@@ -75,10 +81,18 @@ class PullSocket : public Socket {
 };
 
 // Results on their way to whoever listens to a topic, "<client>/".
+//
+// Where is_guarded(), a subscription counts once hear_subscriptions() was called and `may_subscribe` said so,
+// given the sender's public key and the topic; others are passed over. Elsewhere every subscription counts.
 class PublisherSocket : public Socket {
  public:
+  using MaySubscribe = std::function<bool(const std::string& key, std::string_view topic)>;
+
   static Result<PublisherSocket> bind(NetContext& context, const std::string& endpoint,
                                       const SocketOptions& options = {});
+  // Call it now and then where is_guarded(): a subscription waits for it. Gives the number of those that were
+  // passed over.
+  size_t hear_subscriptions(const MaySubscribe& may_subscribe = {});
   // Nobody listening is no error. A subscriber with a full queue misses the message, without notice.
   Result<void> publish(const std::string& topic, const Message& message);
 

@@ -14,6 +14,7 @@ Result<Session> Session::open(NetContext& net, SessionOptions options, const Clo
   // and out of date. Waiting is done here, where it is known what still counts.
   SocketOptions socket;
   socket.connected_only = true;
+  socket.client_keys = options.keys;
   TANDEM_ASSIGN(auto work, DealerSocket::connect(net, options.work_endpoint, socket));
   TANDEM_ASSIGN(auto results, PushSocket::connect(net, options.results_endpoint, socket));
   return Session(std::move(options), clock, inbox, wake, frontend, std::move(work), std::move(results));
@@ -37,6 +38,7 @@ Result<size_t> Session::run(Wake& stop, const std::function<bool()>& stop_reques
   std::optional<TimePoint> drain_until;
 
   while (true) {
+    TANDEM_TRY(look_at_keys());
     TANDEM_TRY(hear_broker());
     hear_frontend();
     send_results();
@@ -147,6 +149,15 @@ void Session::look_for_broker() {
   if (!broker_away_ || !tandem::wait({Waitable::room(work_)}, Duration::zero())) return;
   broker_away_ = false;
   dialogue_.broker_is_back(clock_.now());
+}
+
+Result<void> Session::look_at_keys() {
+  const auto problem = work_.handshake_problem();
+  if (!problem) return {};
+  if (problem->code == ErrorCode::kInvalid) return fail(*problem);
+  if (problem->text != problem_) log_.warn("{}", problem->text);
+  problem_ = problem->text;
+  return {};
 }
 
 void Session::send_results() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "shared/base/inbox.h"
@@ -19,7 +20,8 @@ namespace tandem {
 struct SessionOptions {
   std::string work_endpoint;
   std::string results_endpoint;
-  Hello hello;  // without `held`
+  std::optional<ClientKeys> keys;  // for tcp, and a must beyond this machine
+  Hello hello;                     // without `held`
   size_t parts_max = 1024;
   Duration patience = std::chrono::seconds(1);  // for an answer to Hello
   Duration drain{};                             // how long to finish what is held once asked to stop
@@ -39,6 +41,7 @@ class Session {
   // Until `stop` is set and what was held is finished or given back, or the time for that is over.
   // `on_welcome` is called at the first Welcome: the worker is of use from then on. Gives the number of jobs
   // left unfinished. kUnsupported: the broker speaks another version of the protocol; both are named.
+  // kInvalid: the broker refuses the worker's key. Then it is of no use, and what it held is the broker's again.
   Result<size_t> run(Wake& stop, const std::function<bool()>& stop_requested,
                      const std::function<void()>& on_welcome);
 
@@ -55,6 +58,7 @@ class Session {
   void look_for_stuck_results();
   void speak(const Message& message);
   void look_for_broker();
+  Result<void> look_at_keys();
   void send_results();
   void wait(Wake& stop, TimePoint until);
 
@@ -71,6 +75,7 @@ class Session {
   bool broker_silent_ = false;
   TimePoint results_moved_{};  // the results socket took something, or there was nothing to take
   bool results_stuck_ = false;
+  std::string problem_;  // with the keys, as it was logged last
   Log log_{"worker.session"};
 };
 

@@ -13,6 +13,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/ids.h"
 #include "shared/base/result.h"
+#include "shared/net/keys.h"
 #include "shared/protocol/job.h"
 #include "shared/protocol/messages.h"
 
@@ -28,6 +29,8 @@ struct ClientOptions {
   std::string submit_endpoint;  // such as "ipc:///run/user/1000/tandem/submit" or "tcp://127.0.0.1:5555"
   std::string results_endpoint;
   std::string name;  // results come under it; "" makes a unique one. Reuse it to get results after a restart
+  // For tcp, and a must beyond this machine: load_client_keys(). The name is then that of the key.
+  std::optional<ClientKeys> keys;
   size_t outstanding_max = 1024;                      // submit() waits, or reports kFull, beyond this
   Duration accept_timeout = std::chrono::seconds(5);  // Submit is repeated after this without an answer
   OnFull on_full = OnFull::kWait;
@@ -76,7 +79,12 @@ struct FullNotice {
 // harmless.
 class Client {
  public:
-  // kInvalid for a bad endpoint. The broker may still be away: it is waited for.
+  // kInvalid for a bad endpoint, for one on another machine without keys, and for a name that is not the
+  // key's. The broker may still be away: it is waited for.
+  //
+  // A broker that refuses the key ends it: every job that is outstanding has that as its outcome, submit()
+  // and the questions fail with it, and only a new client tries again. kInvalid, and the text says what to
+  // do.
   static Result<std::unique_ptr<Client>> open(const ClientOptions& options);
   virtual ~Client() = default;
 

@@ -23,7 +23,7 @@ TEST_F(TandemTest, HelpIsEnoughToStartWith) {
   EXPECT_EQ(help.status, 0);
   EXPECT_THAT(help.err, IsEmpty());
   for (const std::string verb : {"run", "submit", "chat", "results", "result", "jobs", "top", "dead",
-                                 "cancel", "drain", "show", "bench"}) {
+                                 "cancel", "drain", "show", "bench", "keygen"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + verb));
     const RunResult of_verb = tandem({verb, "--help"});
     EXPECT_EQ(of_verb.status, 0);
