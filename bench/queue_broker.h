@@ -17,7 +17,7 @@
 namespace tandem::bench {
 
 struct BrokerOptions {
-  enum class Transport : uint8_t { kIpc, kTcp };  // tcp: loopback, on ports that are free
+  enum class Transport : uint8_t { kIpc, kTcp, kCurve };  // tcp: loopback, free ports; CURVE is tcp with keys
 
   std::filesystem::path folder;  // of journal and ipc sockets; another broker may have left a journal there
   Transport transport = Transport::kIpc;

@@ -22,7 +22,7 @@ struct QueueOptions {
 // "queue.vs_redis...", "queue.vs_nats..." where these are installed.
 Result<void> measure_life(const QueueOptions& options, Report& report);
 
-// "queue.tcp.1000": over loopback.
+// "queue.tcp.1000": over loopback, and "queue.curve": the same with keys.
 Result<void> measure_tcp(const QueueOptions& options, Report& report);
 
 // "queue.accept" and "queue.replay": jobs in, none out, and a restart.
