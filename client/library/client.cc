@@ -177,7 +177,7 @@ class LiveClient final : public Client {
         ports_.send(*message);
       } else if (wants_ping(now)) {
         asked_at_ = now;
-        Status ping;
+        Fetch ping;  // of nothing: the cheapest question there is
         ping.request = outstanding_.take_request();
         ports_.send(ping);
       } else {
