@@ -29,7 +29,7 @@ class Flights {
     const Slot leader = leaders_.find((*jobs_)[job].payload_hash, at());
     if (leader == job) return true;
     if (leader == kNoSlot) {
-      leaders_.insert(job, at());
+      leaders_.insert((*jobs_)[job].payload_hash, job);
       return true;
     }
     JobRecord& record = (*jobs_)[job];
@@ -41,7 +41,7 @@ class Flights {
 
   // For a job that is leased already: it leads unless another does.
   void lead_if_free(Slot job) {
-    if (leaders_.find((*jobs_)[job].payload_hash, at()) == kNoSlot) leaders_.insert(job, at());
+    if (leaders_.find((*jobs_)[job].payload_hash, at()) == kNoSlot) leaders_.insert((*jobs_)[job].payload_hash, job);
   }
 
   // The job waits for its leader, and now for nothing; it does not lead.
@@ -58,7 +58,7 @@ class Flights {
   // for nothing. Empty if nobody did, or it did not lead.
   std::vector<Slot> land(Slot job) {
     if (leaders_.find((*jobs_)[job].payload_hash, at()) != job) return {};
-    leaders_.erase(job, at());
+    leaders_.erase((*jobs_)[job].payload_hash, job);
     std::vector<Slot> waiting;
     const auto found = twins_.find(job);
     if (found == twins_.end()) return waiting;

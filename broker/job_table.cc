@@ -46,7 +46,7 @@ Slot JobTable::add(const JobRecord& record) {
     free_.pop_back();
   }
   (*this)[slot] = record;
-  ids_.insert(slot, [this](Slot at) -> const JobRecord& { return (*this)[at]; });
+  ids_.insert(record.id, slot);
   TANDEM_DCHECK(arrivals_.empty() || arrivals_.back().sequence() < record.sequence,
                 "jobs arrive one after the other");
   arrivals_.push_back(
@@ -56,7 +56,7 @@ Slot JobTable::add(const JobRecord& record) {
 }
 
 void JobTable::erase(Slot slot) {
-  ids_.erase(slot, [this](Slot at) -> const JobRecord& { return (*this)[at]; });
+  ids_.erase((*this)[slot].id, slot);
   (*this)[slot] = JobRecord{};
   free_.push_back(slot);
   --n_jobs_;
