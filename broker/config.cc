@@ -68,6 +68,16 @@ Result<BrokerConfig> load_config(const ConfigSources& sources, std::string* prin
   reader.key("turn.sweep_jobs_max", dispatcher.sweep_jobs_max, {1, 1'000'000},
              "old jobs forgotten in one turn");
 
+  ClientLimits& limits = dispatcher.limits;
+  reader.key("limits.jobs_max", limits.jobs_max, {0, 1ull << 40},
+             "jobs without an outcome that one client may have; 0: no limit");
+  reader.bytes("limits.bytes_max", limits.bytes_max, {0, 1ull << 44},
+               "bytes of their payloads together; 0: no limit");
+  reader.key("limits.jobs_per_second", limits.jobs_per_second, {0, 1e9},
+             "jobs that one client may bring in the long run; 0: no limit");
+  reader.key("limits.jobs_burst", limits.jobs_burst, {1, 1ull << 40},
+             "jobs that it may bring at once after a pause, where there is such a limit");
+
   if (dispatcher.heartbeat * 3 > dispatcher.lease) {
     reader.problem("broker.heartbeat_ms", "expected a third of broker.lease_ms (" +
                                               format_duration(dispatcher.lease) + ") at most, found " +

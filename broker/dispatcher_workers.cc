@@ -150,7 +150,8 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
 
   FinishedFact outcome;
   outcome.attempt = item.attempt;
-  outcome.state = is_error ? JobState::kFailed : JobState::kDone;
+  const bool is_late = is_error && item.error.code == ErrorCode::kExpired;
+  outcome.state = is_late ? JobState::kExpired : is_error ? JobState::kFailed : JobState::kDone;
   outcome.error = std::move(item.error);
   outcome.worker = worker_name;
   if (!is_error) outcome.payload = std::move(item.payload);
