@@ -35,7 +35,7 @@ Result<void> Dispatcher::replay(const AcceptedFact& fact, size_t payload_bytes) 
   record.route = fact.route;
   record.accepted_ms = fact.wall_ms;
   record.expires_ms = fact.expires_ms;
-  record.finished_ms = fact.not_before_ms;  // until start() has put it where it waits
+  record.set_finished(0, fact.not_before_ms);  // kept there until start() has put it where it waits
   record.cost = fact.cost;
   record.payload_bytes = static_cast<uint32_t>(payload_bytes);
   record.client = clients_.number_of(fact.client, TimePoint{});
@@ -58,8 +58,7 @@ Result<void> Dispatcher::replay(const FinishedFact& fact) {
   next_sequence_ = fact.sequence + 1;
   JobRecord& record = jobs_[job];
   record.state = fact.state;
-  record.finished = fact.sequence;
-  record.finished_ms = fact.wall_ms;
+  record.set_finished(fact.sequence, fact.wall_ms);
   record.attempt = fact.attempt;
   Client& client = clients_[record.client];
   --client.n_unfinished;
@@ -83,7 +82,7 @@ void Dispatcher::start(TimePoint now, int64_t wall_ms) {
   // What was replayed may still be with a worker: no twin joins it before that is known.
   jobs_.for_unfinished(0, [&](Slot job) {
     JobRecord& record = jobs_[job];
-    const int64_t delay_ms = std::exchange(record.finished_ms, 0) - wall_ms;
+    const int64_t delay_ms = record.finished_ms() - wall_ms;
     if (record.expires_ms != 0) {
       expiries_.add(now + milliseconds(std::max<int64_t>(record.expires_ms - wall_ms, 0)), jobs_.ticket(job));
     }
@@ -197,7 +196,7 @@ void Dispatcher::enqueue(Slot job) {
 
 void Dispatcher::delay(Slot job, TimePoint until) {
   jobs_[job].waits = Waits::kTime;
-  jobs_[job].until = until;
+  jobs_[job].set_until(until);
   starts_.add(until, jobs_.ticket(job));
   ++n_delayed_;
 }
@@ -223,12 +222,11 @@ void Dispatcher::detach(Slot job) {
 void Dispatcher::give_back(Turn& turn, Slot job, const std::string& reason, milliseconds pause) {
   leases_.end(job);
   const JobRecord& record = jobs_[job];
-  if (record.n_attempts() >= record.attempts_max) {
+  if (record.tries >= record.attempts_max) {
     FinishedFact outcome;
     outcome.attempt = record.attempt;
     outcome.state = JobState::kDead;
-    std::string text =
-        "given up after " + std::to_string(record.n_attempts()) + " attempts; the last: " + reason;
+    std::string text = "given up after " + std::to_string(record.tries) + " attempts; the last: " + reason;
     text.resize(std::min(text.size(), limits::kErrorTextBytesMax));
     text.resize(utf8_valid_prefix(text));
     outcome.error = {ErrorCode::kAttempts, std::move(text)};
@@ -255,14 +253,14 @@ void Dispatcher::call_off(Turn& turn, Slot job) {
 void Dispatcher::finish(Turn& turn, Slot job, FinishedFact outcome) {
   const std::vector<Slot> twins = flights_.land(job);
   const bool is_answer = outcome.state == JobState::kDone || outcome.state == JobState::kFailed;
-  const uint32_t n_attempts = jobs_[job].n_attempts();
+  const uint8_t n_tries = jobs_[job].tries;
   for (const Slot twin : twins) {
     JobRecord& record = jobs_[twin];
-    if (is_answer || (outcome.state == JobState::kDead && record.attempts_max <= n_attempts)) {
+    if (is_answer || (outcome.state == JobState::kDead && record.attempts_max <= n_tries)) {
       finish_one(turn, twin, outcome);
       continue;
     }
-    if (outcome.state == JobState::kDead) record.attempt = n_attempts;  // they were for its payload, too
+    if (outcome.state == JobState::kDead) record.see_attempt(n_tries);  // they were for its payload, too
     enqueue(twin);
   }
   finish_one(turn, job, std::move(outcome));
@@ -275,8 +273,7 @@ void Dispatcher::finish_one(Turn& turn, Slot job, FinishedFact outcome) {
   outcome.id = record.id;
   outcome.wall_ms = turn.at.wall_ms;
   record.state = outcome.state;
-  record.finished = outcome.sequence;
-  record.finished_ms = outcome.wall_ms;
+  record.set_finished(outcome.sequence, outcome.wall_ms);
   record.attempt = outcome.attempt;
 
   ++counters_.finished;
@@ -309,7 +306,7 @@ void Dispatcher::finish_one(Turn& turn, Slot job, FinishedFact outcome) {
 void Dispatcher::forget(Turn& turn, Slot job) {
   const JobRecord& record = jobs_[job];
   turn.plan.facts.forgotten.push_back(record.sequence);
-  turn.plan.facts.forgotten.push_back(record.finished);
+  turn.plan.facts.forgotten.push_back(record.finished());
   const uint32_t number = record.client;
   Client& client = clients_[number];
   if (!record.is_acknowledged) client.unacknowledged.remove(jobs_, job);

@@ -80,11 +80,11 @@ JobStatus Dispatcher::status_of(const Turn& turn, Slot job) {
   status.priority = record.priority;
   status.cost = record.cost;
   status.payload_bytes = record.payload_bytes;
-  if (record.waits == Waits::kTime) status.delay_ms = ms_between(turn.at.time, record.until);
+  if (record.waits == Waits::kTime) status.delay_ms = ms_between(turn.at.time, record.until());
   if (record.expires_ms != 0 && !is_finished(record.state)) {
     status.ttl_ms = static_cast<uint64_t>(std::max<int64_t>(record.expires_ms - turn.at.wall_ms, 1));
   }
-  status.place = record.finished != 0 ? record.finished : record.sequence;
+  status.place = is_finished(record.state) ? record.finished() : record.sequence;
   return status;
 }
 
@@ -118,7 +118,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Inspect& message) {
     return turn.say(from, std::move(answer));
   }
   answer.job = status_of(turn, job);
-  turn.plan.speeches.push_back({from, std::move(answer), {jobs_[job].sequence, jobs_[job].finished}});
+  turn.plan.speeches.push_back({from, std::move(answer), {jobs_[job].sequence, jobs_[job].finished()}});
 }
 
 // The finished fact of a dead job is erased, and with it everything that followed from it.
@@ -144,19 +144,18 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Revive& message) {
       answer.items.push_back(refused(id, ErrorCode::kExpired, "its time to live is over: submit it anew"));
       continue;
     }
-    if (turn.plan.facts.finishes(record.finished)) {
+    if (turn.plan.facts.finishes(record.finished())) {
       answer.items.push_back(refused(id, ErrorCode::kUnavailable, "it died this very moment; try again"));
       continue;
     }
     Client& client = clients_[record.client];
     if (!record.is_acknowledged) client.unacknowledged.remove(jobs_, job);
     finished_.remove(job);
-    turn.plan.facts.forgotten.push_back(record.finished);
+    turn.plan.facts.forgotten.push_back(record.finished());
     record.state = JobState::kReady;
     record.is_acknowledged = false;
-    record.finished = 0;
-    record.finished_ms = 0;
-    record.attempt = record.excused = record.failed_attempt = 0;
+    record.attempt = record.failed_attempt = 0;
+    record.tries = 0;
     --client.n_kept;
     ++client.n_unfinished;
     client.unfinished_bytes += record.payload_bytes;
@@ -180,7 +179,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Forget& message) {
       answer.items.push_back(refused(id, ErrorCode::kInvalid,
                                      "expected a finished job, found one that is " +
                                          std::string(to_string(jobs_[job].state)) + "; cancel it first"));
-    } else if (turn.plan.facts.finishes(jobs_[job].finished)) {
+    } else if (turn.plan.facts.finishes(jobs_[job].finished())) {
       answer.items.push_back(refused(id, ErrorCode::kUnavailable, "it finished this very moment; try again"));
     } else {
       forget(turn, job);

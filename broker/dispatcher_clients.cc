@@ -143,7 +143,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Fetch& message) {
     if (const Slot job = find(turn, id); job != kNoSlot) {
       item.state = jobs_[job].state;
       item.attempt = jobs_[job].attempt;
-      body = jobs_[job].finished;
+      body = jobs_[job].finished();
     }
     answer.items.push_back(std::move(item));
     bodies.push_back(body);
@@ -159,7 +159,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Collect& message) {
     for (; job != kNoSlot && bodies.size() < message.items_max; job = jobs_[job].next) {
       const JobRecord& record = jobs_[job];
       answer.items.push_back({record.id, record.state, record.attempt, {}, {}});
-      bodies.push_back(record.finished);
+      bodies.push_back(record.finished());
     }
   }
   turn.plan.speeches.push_back({from, std::move(answer), std::move(bodies)});
@@ -175,7 +175,7 @@ void Dispatcher::hear(Turn& turn, const Address&, const Acknowledge& message) {
     record.is_acknowledged = true;
     clients_[record.client].unacknowledged.remove(jobs_, job);
     if (acknowledged_.empty()) acknowledged_since_ = turn.at.time;
-    acknowledged_.push_back(record.finished);
+    acknowledged_.push_back(record.finished());
   }
 }
 

@@ -54,7 +54,7 @@ void Dispatcher::pass_time(Turn& turn) {
   }
   while (const auto ticket = starts_.take(now)) {
     const Slot job = ticket->slot;
-    if (!jobs_.is_same(*ticket) || jobs_[job].waits != Waits::kTime || jobs_[job].until > now) continue;
+    if (!jobs_.is_same(*ticket) || jobs_[job].waits != Waits::kTime || jobs_[job].until() > now) continue;
     detach(job);
     enqueue(job);
   }
@@ -143,7 +143,7 @@ void Dispatcher::recall(Turn& turn) {
   const std::vector<Slot> leases = leases_.of_worker(*busiest);
   Recall message;
   for (size_t i = leases.size() - leases.size() / 2; i < leases.size(); ++i) {
-    if (turn.at.time - jobs_[leases[i]].leased_at < kRecallAfter) continue;
+    if (turn.at.time - jobs_[leases[i]].leased_at() < kRecallAfter) continue;
     message.ids.push_back(jobs_[leases[i]].id);
     if (message.ids.size() == limits::kItemsPerMessageMax) break;
   }

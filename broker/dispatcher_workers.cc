@@ -15,7 +15,7 @@ constexpr uint32_t kAttemptNumberMax = 1'000'000;
 // Doubles from attempt to attempt; between half of it and all of it, by the job's id, so that jobs that
 // failed together do not come back together.
 milliseconds pause_after(const DispatcherConfig& config, const JobRecord& job) {
-  const uint32_t n_failed = std::clamp(job.n_attempts(), 1u, 20u);
+  const uint32_t n_failed = std::clamp<uint32_t>(job.tries, 1, 20);
   const milliseconds pause = std::min(config.backoff * (1 << (n_failed - 1)), config.backoff_max);
   const uint64_t dice = ById::hash(job.id) * (2 * uint64_t{job.attempt} + 1) >> 32;
   return pause / 2 + milliseconds(static_cast<int64_t>(dice % static_cast<uint64_t>(pause.count() / 2 + 1)));
@@ -68,8 +68,7 @@ void Dispatcher::hear(Turn& turn, Worker& worker, const Heartbeat& message) {
 void Dispatcher::hear(Turn& turn, Worker& worker, const Goodbye&) {
   const std::string name = worker.name;
   for (const Slot job : leases_.of_worker(worker)) {
-    JobRecord& record = jobs_[job];
-    record.excused = std::min(record.excused + 1, record.attempt);
+    jobs_[job].excuse();
     give_back(turn, job, "worker '" + name + "' left", milliseconds(0));
   }
   turn.plan.partings.push_back({name, false});
@@ -80,8 +79,7 @@ void Dispatcher::hear(Turn& turn, Worker& worker, const Returned& message) {
   for (const HeldLease& returned : message.held) {
     const Slot job = jobs_.find(returned.id);
     if (job == kNoSlot || leases_.holder(job) != &worker || jobs_[job].attempt != returned.attempt) continue;
-    JobRecord& record = jobs_[job];
-    record.excused = std::min(record.excused + 1, record.attempt);
+    jobs_[job].excuse();
     ++counters_.returned;
     give_back(turn, job, "worker '" + worker.name + "' gave it back", milliseconds(0));
   }
@@ -139,7 +137,7 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
 
   // An outcome is welcome from anybody who was lent the job, at any time: the first one wins.
   if (is_holder) {
-    counters_.leased_ms.add((turn.at.time - record.leased_at) / milliseconds(1));
+    counters_.leased_ms.add((turn.at.time - record.leased_at()) / milliseconds(1));
     leases_.end(job);
   } else if (holder == worker && holder != nullptr) {
     leases_.end(job);

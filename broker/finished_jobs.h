@@ -21,13 +21,13 @@ class FinishedJobs {
 
   // The job has its outcome, later than all before it.
   void add(Slot job) {
-    order_.push_back({(*jobs_)[job].finished, job});
-    if ((*jobs_)[job].state == JobState::kDead) dead_.emplace((*jobs_)[job].finished, job);
+    order_.push_back({(*jobs_)[job].finished(), job});
+    if ((*jobs_)[job].state == JobState::kDead) dead_.emplace((*jobs_)[job].finished(), job);
     ++size_;
   }
   // The job is forgotten, or not finished any more. To be told before its record changes.
   void remove(Slot job) {
-    dead_.erase((*jobs_)[job].finished);
+    dead_.erase((*jobs_)[job].finished());
     --size_;
   }
 
@@ -49,8 +49,8 @@ class FinishedJobs {
     std::vector<Slot> taken;
     for (skip_gone(); taken.size() < n_max && !order_.empty(); skip_gone()) {
       const JobRecord& job = (*jobs_)[order_.front().job];
-      const bool is_due = job.finished_ms + retention_ms_ <= wall_ms;
-      if (job.finished >= before || !(is_due || (also_acknowledged && job.is_acknowledged))) break;
+      const bool is_due = job.finished_ms() + retention_ms_ <= wall_ms;
+      if (job.finished() >= before || !(is_due || (also_acknowledged && job.is_acknowledged))) break;
       taken.push_back(order_.front().job);
       order_.pop_front();
     }
@@ -62,7 +62,7 @@ class FinishedJobs {
   std::optional<int64_t> next_due_ms() {
     skip_gone();
     if (order_.empty()) return std::nullopt;
-    return (*jobs_)[order_.front().job].finished_ms + retention_ms_;
+    return (*jobs_)[order_.front().job].finished_ms() + retention_ms_;
   }
 
  private:
@@ -70,7 +70,7 @@ class FinishedJobs {
     Sequence finished = 0;
     Slot job = kNoSlot;
   };
-  bool is_kept(const Entry& entry) const { return (*jobs_)[entry.job].finished == entry.finished; }
+  bool is_kept(const Entry& entry) const { return (*jobs_)[entry.job].finished() == entry.finished; }
   void skip_gone() {
     while (!order_.empty() && !is_kept(order_.front())) order_.pop_front();
   }

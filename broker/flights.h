@@ -41,7 +41,8 @@ class Flights {
 
   // For a job that is leased already: it leads unless another does.
   void lead_if_free(Slot job) {
-    if (leaders_.find((*jobs_)[job].payload_hash, at()) == kNoSlot) leaders_.insert((*jobs_)[job].payload_hash, job);
+    if (leaders_.find((*jobs_)[job].payload_hash, at()) == kNoSlot)
+      leaders_.insert((*jobs_)[job].payload_hash, job);
   }
 
   // The job waits for its leader, and now for nothing; it does not lead.

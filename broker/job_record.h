@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "broker/facts.h"
@@ -25,24 +26,20 @@ enum class Waits : uint8_t {
 struct JobRecord {
   JobId id;
   Sequence sequence = 0;  // of its accepted fact
-  Sequence finished = 0;  // of its finished fact; 0 while there is none
   Hash128 payload_hash;
   uint64_t route = 0;
   int64_t accepted_ms = 0;  // UTC
   int64_t expires_ms = 0;   // UTC; 0: never
-  int64_t finished_ms = 0;  // UTC
-  TimePoint leased_at;      // of the lease it has
-  TimePoint until;          // kLeased: the end of its lease. Waits::kTime: of its wait
 
   uint32_t cost = 1;
   uint32_t payload_bytes = 0;
   uint32_t client = 0;          // in the ClientTable
   uint32_t attempt = 0;         // leases so far, which is also the number of the newest one
-  uint32_t excused = 0;         // of those, the ones not counted against attempts_max
   uint32_t failed_attempt = 0;  // the newest that its worker reported as failed
   uint32_t holder = 0;          // kLeased: in the WorkerTable. Waits::kTwin: the slot of the job that runs
   Slot previous = kNoSlot;      // in the list that the job is in: leases of a worker, twins of a job,
   Slot next = kNoSlot;          // outcomes that a client did not acknowledge
+  uint8_t tries = 0;            // of the attempts, those that count
   uint8_t attempts_max = 0;
   uint8_t priority = kPriorityDefault;
   Urgency urgency = Urgency::kBulk;
@@ -50,8 +47,31 @@ struct JobRecord {
   Waits waits = Waits::kNothing;
   bool is_acknowledged = false;
 
-  uint32_t n_attempts() const { return attempt - excused; }  // that count
+  // A worker has the job under this number.
+  void see_attempt(uint32_t number) {
+    if (number <= attempt) return;
+    tries = static_cast<uint8_t>(std::min<uint32_t>(tries + (number - attempt), UINT8_MAX));
+    attempt = number;
+  }
+  // The newest attempt was nobody's fault.
+  void excuse() { tries -= tries > 0 ? 1 : 0; }
+
+  // Of a job without an outcome: when its lease began; and until when its lease, or its wait, goes.
+  TimePoint leased_at() const { return TimePoint(Duration(first_)); }
+  TimePoint until() const { return TimePoint(Duration(second_)); }
+  void set_leased_at(TimePoint time) { first_ = time.time_since_epoch().count(); }
+  void set_until(TimePoint time) { second_ = time.time_since_epoch().count(); }
+  // Of a finished job: the sequence of its finished fact, 0 for others; and when that was, UTC.
+  Sequence finished() const { return is_finished(state) ? static_cast<Sequence>(first_) : 0; }
+  int64_t finished_ms() const { return second_; }
+  void set_finished(Sequence fact, int64_t wall_ms) {
+    first_ = static_cast<int64_t>(fact);
+    second_ = wall_ms;
+  }
+
+ private:
+  int64_t first_ = 0, second_ = 0;
 };
-static_assert(sizeof(JobRecord) <= 144, "ten million jobs in 2 GB");
+static_assert(sizeof(JobRecord) <= 120, "ten million jobs in 2 GB");
 
 }  // namespace tandem::broker

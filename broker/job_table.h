@@ -12,10 +12,10 @@
 
 namespace tandem::broker {
 
-// Slots of records, found by a key that the records have. Open addressing with linear probing. A place holds a part
-// of the key's hash beside the slot, so that a search looks at one record, the right one: the others would each be
-// a miss of the CPU's caches. In segments that grow one by one, because a table of ten million that grew in one
-// piece would hold up a turn for a third of a second.
+// Slots of records, found by a key that the records have. Open addressing with linear probing. A place holds
+// a part of the key's hash beside the slot, so that a search looks at one record, the right one: the others
+// would each be a miss of the CPU's caches. In segments that grow one by one, because a table of ten million
+// that grew in one piece would hold up a turn for a third of a second.
 template <typename Traits>
 class SlotIndex {
  public:

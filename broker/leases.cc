@@ -11,13 +11,13 @@ void Leases::grant(Slot slot, Worker& worker, uint32_t attempt, TimePoint now) {
   TANDEM_ASSERT(job.state == JobState::kReady && job.waits == Waits::kNothing,
                 "a job is lent to one worker at a time");
   job.state = JobState::kLeased;
-  job.attempt = std::max(job.attempt, attempt);
+  job.see_attempt(attempt);
   job.holder = worker.number;
-  job.leased_at = now;
-  job.until = now + time_;
+  job.set_leased_at(now);
+  job.set_until(now + time_);
   worker.leases.push_back(*jobs_, slot);
   workers_->count_lease(worker, job.cost);
-  if (n_leases_++ == 0) earliest_ = job.until;
+  if (n_leases_++ == 0) earliest_ = job.until();
 }
 
 void Leases::renew(Slot slot, uint32_t attempt, TimePoint now) {
@@ -26,8 +26,8 @@ void Leases::renew(Slot slot, uint32_t attempt, TimePoint now) {
   Worker& worker = (*workers_)[job.holder];
   worker.leases.remove(*jobs_, slot);
   worker.leases.push_back(*jobs_, slot);
-  job.attempt = std::max(job.attempt, attempt);
-  job.until = now + time_;
+  job.see_attempt(attempt);
+  job.set_until(now + time_);
 }
 
 void Leases::end(Slot slot) {
@@ -51,7 +51,7 @@ std::vector<Slot> Leases::expired(TimePoint now) {
   earliest_ = now + time_;
   for (const auto& [name, number] : workers_->all()) {
     for (Slot slot = (*workers_)[number].leases.first(); slot != kNoSlot; slot = (*jobs_)[slot].next) {
-      const TimePoint ends = (*jobs_)[slot].until;
+      const TimePoint ends = (*jobs_)[slot].until();
       if (ends > now) {
         earliest_ = std::min(earliest_, ends);
         break;
