@@ -21,8 +21,9 @@ struct Part {
 
 // "peers" stands for the others in the rounds of "life".
 const std::vector<Part> kParts = {
-    {"life", true, measure_life},     {"peers", true, nullptr},       {"tcp", true, measure_tcp},
-    {"replay", true, measure_replay}, {"crowd", true, measure_crowd}, {"backlog", false, measure_backlog},
+    {"life", true, measure_life},        {"peers", true, nullptr},       {"tcp", true, measure_tcp},
+    {"replay", true, measure_replay},    {"crowd", true, measure_crowd}, {"classes", true, measure_classes},
+    {"backlog", false, measure_backlog},
 };
 
 int run(int argc, char** argv) {
