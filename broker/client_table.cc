@@ -74,17 +74,33 @@ std::optional<OverLimit> ClientTable::admit(uint32_t number, size_t payload_byte
   return std::nullopt;
 }
 
+// Its rate is remembered until it makes no difference.
+bool ClientTable::is_idle(Client& client, TimePoint now) const {
+  if (client.n_unfinished > 0 || client.n_kept > 0) return false;
+  if (limits_.jobs_per_second <= 0) return true;
+  refill(client, now);
+  return client.allowance >= static_cast<double>(limits_.jobs_burst);
+}
+
 void ClientTable::release(uint32_t number, TimePoint now) {
-  Client& client = clients_[number];
-  if (client.n_unfinished > 0 || client.n_kept > 0) return;
-  // Its rate is remembered until it makes no difference.
-  if (limits_.jobs_per_second > 0) {
-    refill(client, now);
-    if (client.allowance < static_cast<double>(limits_.jobs_burst)) return;
+  if (clients_[number].n_unfinished > 0 || clients_[number].n_kept > 0 || clients_[number].is_leaving) return;
+  clients_[number].is_leaving = true;
+  leaving_.push_back(number);
+  // A few at a time, in turn.
+  for (int i = 0; i < 2 && !leaving_.empty(); ++i) {
+    const uint32_t next = leaving_.front();
+    leaving_.pop_front();
+    Client& client = clients_[next];
+    if (is_idle(client, now)) {
+      numbers_.erase(client.name);
+      client = Client{};
+      free_.push_back(next);
+    } else if (client.n_unfinished == 0 && client.n_kept == 0) {
+      leaving_.push_back(next);
+    } else {
+      client.is_leaving = false;
+    }
   }
-  numbers_.erase(client.name);
-  client = Client{};
-  free_.push_back(number);
 }
 
 }  // namespace tandem::broker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,7 @@ struct Client {
   SlotList unacknowledged;  // of those, in the order in which they finished
   double allowance = 0;     // jobs that may come at once
   TimePoint allowance_at;
+  bool is_leaving = false;
 };
 
 // What limit a job would break, and when to try again.
@@ -58,10 +60,12 @@ class ClientTable {
 
  private:
   void refill(Client& client, TimePoint now) const;
+  bool is_idle(Client& client, TimePoint now) const;
 
   ClientLimits limits_;
   std::deque<Client> clients_;
   std::vector<uint32_t> free_;
+  std::deque<uint32_t> leaving_;  // without jobs, but not yet to be forgotten
   std::unordered_map<std::string, uint32_t> numbers_;
 };
 

@@ -154,6 +154,10 @@ void Dispatcher::forget_old(Turn& turn) {
   const TimePoint now = turn.at.time;
   if (now >= next_sweep_) {
     jobs_.tidy();
+    starts_.tidy(
+        [&](JobTable::Ticket job) { return jobs_.is_same(job) && jobs_[job.slot].waits == Waits::kTime; });
+    expiries_.tidy(
+        [&](JobTable::Ticket job) { return jobs_.is_same(job) && !is_finished(jobs_[job.slot].state); });
     const auto& fresh = turn.plan.facts.finished;
     const bool is_short = static_cast<double>(turn.at.journal_bytes) >
                           kRoomIsShort * static_cast<double>(turn.at.journal_bytes_max);

@@ -10,8 +10,8 @@
 
 namespace tandem::broker {
 
-// A heap of times. Nothing is ever taken out before its time: whoever takes an entry looks whether the job
-// still is what it was. One thread.
+// A heap of times. Nothing is taken out when a job does not need its time any more: whoever takes an entry
+// looks whether the job still is what it was. One thread.
 class Timers {
  public:
   void add(TimePoint time, JobTable::Ticket job) {
@@ -28,6 +28,18 @@ class Timers {
     return job;
   }
 
+  // To be called now and then: drops entries for which `is_needed(job)` is false, once they may be half of
+  // all. A job with a day to live that is done in a second must not be remembered for a day.
+  template <typename IsNeeded>
+  void tidy(IsNeeded&& is_needed) {
+    n_kept_ = std::min(n_kept_, entries_.size());
+    if (entries_.size() < 2 * n_kept_ + kTidyAt) return;
+    std::erase_if(entries_, [&](const Entry& entry) { return !is_needed(entry.job); });
+    std::make_heap(entries_.begin(), entries_.end(), later);
+    n_kept_ = entries_.size();
+  }
+  size_t size() const { return entries_.size(); }
+
   std::optional<TimePoint> next() const {
     if (entries_.empty()) return std::nullopt;
     return entries_.front().time;
@@ -40,7 +52,10 @@ class Timers {
   };
   static bool later(const Entry& a, const Entry& b) { return a.time > b.time; }
 
+  static constexpr size_t kTidyAt = 4096;
+
   std::vector<Entry> entries_;
+  size_t n_kept_ = 0;  // when it was last tidied up
 };
 
 }  // namespace tandem::broker

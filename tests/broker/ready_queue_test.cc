@@ -198,5 +198,23 @@ TEST(TimersTest, JobsComeOutAtTheirTimeAndNotBefore) {
   EXPECT_EQ(timers.next(), start + 30ms);
 }
 
+// A job with a day to live that is done in a second must not be remembered for a day.
+TEST(TimersTest, WhatIsNotNeededIsDroppedInTheEndAndWhatIsNeededStays) {
+  Timers timers;
+  const TimePoint start{};
+  for (Slot job = 0; job < 100'000; ++job) {
+    timers.add(start + 24h - milliseconds(job), {job, job});
+    if (job % 100 == 0) timers.tidy([&](JobTable::Ticket one) { return one.slot % 1'000 == 7; });
+  }
+  EXPECT_LT(timers.size(), 10'000u);
+  std::vector<Slot> kept;
+  while (const auto job = timers.take(start + 24h)) {
+    if (job->slot % 1'000 == 7) kept.push_back(job->slot);
+  }
+  ASSERT_EQ(kept.size(), 100u);
+  EXPECT_EQ(kept.front(), 99'007u);
+  EXPECT_EQ(kept.back(), 7u);
+}
+
 }  // namespace
 }  // namespace tandem::broker
