@@ -195,6 +195,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Drain& message) {
     Worker& worker = workers_[number];
     if (name != message.name && worker.host != message.name) continue;
     worker.is_draining = message.drain;
+    workers_.update(worker);
     is_found = true;
   }
   if (is_found) return hear(turn, from, Status{message.request});

@@ -59,6 +59,7 @@ void Dispatcher::hear(Turn&, Worker& worker, const Ready& message) {
   worker.credit_max = message.credit_max;
   worker.cost_max = message.cost_max;
   worker.interactive_extra = message.interactive_extra;
+  workers_.update(worker);
 }
 
 void Dispatcher::hear(Turn& turn, Worker& worker, const Heartbeat& message) {

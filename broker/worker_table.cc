@@ -1,6 +1,7 @@
 #include "broker/worker_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "shared/base/hash.h"
 
@@ -59,7 +60,36 @@ Worker& WorkerTable::hello(const Hello& message, const std::string& peer, TimePo
   worker.interactive_extra = message.interactive_extra;
   worker.cost_max = message.cost_max;
   worker.heard_at = now;
+  update(worker);
   return worker;
+}
+
+namespace {
+
+// Numbers in a list, each of which knows its place there.
+template <typename PlaceOf>
+void set_member(std::vector<uint32_t>& list, uint32_t number, bool is_member, PlaceOf&& place_of) {
+  size_t& place = place_of(number);
+  if (is_member == (place != SIZE_MAX)) return;
+  if (is_member) {
+    place = list.size();
+    list.push_back(number);
+    return;
+  }
+  list[place] = list.back();
+  place_of(list[place]) = place;
+  list.pop_back();
+  place = SIZE_MAX;
+}
+
+}  // namespace
+
+void WorkerTable::update(Worker& worker) {
+  Host& host = hosts_[worker.host_number];
+  set_member(host.open, worker.number, worker.has_room(Urgency::kInteractive, 0),
+             [this](uint32_t number) -> size_t& { return slots_[number].open_place; });
+  set_member(open_hosts_, worker.host_number, !host.open.empty(),
+             [this](uint32_t number) -> size_t& { return hosts_[number].open_place; });
 }
 
 void WorkerTable::join(Worker& worker, const std::string& name) {
@@ -71,18 +101,24 @@ void WorkerTable::join(Worker& worker, const std::string& name) {
     free_hosts_.pop_back();
   }
   Host& host = hosts_[found->second];
-  if (is_new) host = {name, hash128(name).low64(), {}, 0};
-  host.workers.push_back(worker.number);
+  if (is_new) {
+    host.name = name;
+    host.hash = hash128(name).low64();
+  }
+  ++host.n_workers;
   host.cost_leased += worker.cost_leased;
   worker.host_number = found->second;
 }
 
 void WorkerTable::leave(Worker& worker) {
+  const uint32_t credit = std::exchange(worker.credit_max, 0);
+  update(worker);  // not open any more
+  worker.credit_max = credit;
   Host& host = hosts_[worker.host_number];
-  std::erase(host.workers, worker.number);
   host.cost_leased -= worker.cost_leased;
-  if (!host.workers.empty()) return;
+  if (--host.n_workers > 0) return;
   host_numbers_.erase(host.name);
+  host = Host{};
   free_hosts_.push_back(worker.host_number);
 }
 
@@ -112,29 +148,32 @@ void WorkerTable::count_lease(Worker& worker, uint64_t cost) {
   worker.cost_leased += cost;
   hosts_[worker.host_number].cost_leased += cost;
   cost_leased_ += cost;
+  update(worker);
 }
 
 void WorkerTable::count_end(Worker& worker, uint64_t cost) {
   worker.cost_leased -= cost;
   hosts_[worker.host_number].cost_leased -= cost;
   cost_leased_ -= cost;
+  update(worker);
 }
 
 Worker* WorkerTable::pick(uint64_t route, uint64_t cost, Urgency urgency, TimePoint heard_after) {
-  const size_t n_hosts = host_numbers_.size();
-  if (n_hosts == 0) return nullptr;
-  if (n_hosts == 1) return pick_at(hosts_[host_numbers_.begin()->second], cost, urgency, heard_after);
+  if (open_hosts_.empty()) return nullptr;
+  if (open_hosts_.size() == 1) return pick_at(hosts_[open_hosts_.front()], cost, urgency, heard_after);
 
   // The best host below the bound, nearly always; failing that, the next that has room, below the bound if
   // there is one.
+  const size_t n_hosts = host_numbers_.size();
   const uint64_t bound = cost_leased_ + cost + (cost_leased_ + cost) / 4;
   const auto is_bounded = [&](const Host& host) { return host.cost_leased * n_hosts < bound; };
   Host* best = nullptr;
   uint64_t best_score = 0;
-  for (Host& host : hosts_) {
-    if (host.workers.empty() || !is_bounded(host)) continue;
+  for (const uint32_t number : open_hosts_) {
+    Host& host = hosts_[number];
     const uint64_t host_score = score(route, host.hash);
     if (best != nullptr && host_score <= best_score) continue;
+    if (!is_bounded(host)) continue;
     best = &host;
     best_score = host_score;
   }
@@ -143,9 +182,7 @@ Worker* WorkerTable::pick(uint64_t route, uint64_t cost, Urgency urgency, TimePo
   }
 
   ranking_.clear();
-  for (uint32_t i = 0; i < hosts_.size(); ++i) {
-    if (!hosts_[i].workers.empty()) ranking_.emplace_back(score(route, hosts_[i].hash), i);
-  }
+  for (const uint32_t number : open_hosts_) ranking_.emplace_back(score(route, hosts_[number].hash), number);
   std::make_heap(ranking_.begin(), ranking_.end());
   Worker* beyond = nullptr;
   while (!ranking_.empty()) {
@@ -174,11 +211,11 @@ Worker* WorkerTable::pick_at(Host& host, uint64_t cost, Urgency urgency, TimePoi
     if (!worker.has_room(urgency, cost) || worker.heard_at <= heard_after) return;
     if (best == nullptr || is_freer(worker, *best)) best = &worker;
   };
-  if (host.workers.size() > kCompareAllMax) {
-    for (int i = 0; i < kChoices; ++i) consider(slots_[host.workers[next_random() % host.workers.size()]]);
+  if (host.open.size() > kCompareAllMax) {
+    for (int i = 0; i < kChoices; ++i) consider(slots_[host.open[next_random() % host.open.size()]]);
     if (best != nullptr) return best;
   }
-  for (const uint32_t number : host.workers) consider(slots_[number]);
+  for (const uint32_t number : host.open) consider(slots_[number]);
   return best;
 }
 

@@ -32,7 +32,8 @@ struct Worker {
   uint32_t host_number = 0;
   SlotList leases;  // the one that runs out first is first
   uint64_t cost_leased = 0;
-  TimePoint recalled_at;  // when it was last asked to give jobs back
+  TimePoint recalled_at;         // when it was last asked to give jobs back
+  size_t open_place = SIZE_MAX;  // among the open ones of its host, if it is one
 
   // May it get one more job? A worker without jobs may get any, however costly.
   bool has_room(Urgency urgency, uint64_t cost) const {
@@ -65,6 +66,8 @@ class WorkerTable {
   // The worker for a job, of those heard of after `heard_after`; null if none has room.
   Worker* pick(uint64_t route, uint64_t cost, Urgency urgency, TimePoint heard_after);
 
+  // What the worker may be given has changed.
+  void update(Worker& worker);
   // A job was lent to the worker, or came back from it.
   void count_lease(Worker& worker, uint64_t cost);
   void count_end(Worker& worker, uint64_t cost);
@@ -78,7 +81,9 @@ class WorkerTable {
   struct Host {
     std::string name;
     uint64_t hash = 0;
-    std::vector<uint32_t> workers;
+    size_t n_workers = 0;
+    std::vector<uint32_t> open;    // its workers that may be given something
+    size_t open_place = SIZE_MAX;  // among the hosts that have such workers, if it does
     uint64_t cost_leased = 0;
   };
   void join(Worker& worker, const std::string& host);
@@ -92,6 +97,8 @@ class WorkerTable {
   std::unordered_map<std::string, uint32_t> by_peer_;
   std::deque<Host> hosts_;  // those without workers are used again
   std::vector<uint32_t> free_hosts_;
+  std::vector<uint32_t>
+      open_hosts_;  // only these are looked at for a job: a crowd without credit costs nothing
   std::unordered_map<std::string, uint32_t> host_numbers_;
   std::vector<std::pair<uint64_t, uint32_t>> ranking_;  // of the hosts, for one job
   uint64_t cost_leased_ = 0;
