@@ -105,8 +105,17 @@ Result<void> Broker::measure_room() {
   return {};
 }
 
+// Workers first, so that they begin while the others are told; then outcomes, which somebody waits for.
 Result<void> Broker::speak(Plan plan) {
+  TANDEM_TRY(speak_at(Door::kWork, plan));
+  for (auto& [client, partial] : plan.partials) ports_->publish(client, std::move(partial));
+  publish_outcomes(plan);
+  return speak_at(Door::kSubmit, plan);
+}
+
+Result<void> Broker::speak_at(Door door, Plan& plan) {
   for (Speech& speech : plan.speeches) {
+    if (speech.to.door != door) continue;
     if (auto* job = std::get_if<Job>(&speech.message)) {
       TANDEM_TRY(add_payloads(*job, speech.bodies, plan.facts));
       if (job->items.empty()) continue;
@@ -118,8 +127,6 @@ Result<void> Broker::speak(Plan plan) {
     }
     ports_->send(speech.to, speech.message);
   }
-  for (auto& [client, partial] : plan.partials) ports_->publish(client, std::move(partial));
-  publish_outcomes(plan);
   return {};
 }
 

@@ -42,6 +42,7 @@ class Broker {
   Result<void> reckon_room(const FactBatch& facts);
   Result<void> measure_room();
   Result<void> speak(Plan plan);
+  Result<void> speak_at(Door door, Plan& plan);
   Result<void> add_payloads(Job& job, const std::vector<Sequence>& bodies, const FactBatch& facts);
   Result<void> add_payloads(Fetched& fetched, const std::vector<Sequence>& bodies);
   Result<void> add_payloads(Inspected& inspected, const std::vector<Sequence>& bodies);
