@@ -1,0 +1,13 @@
+// What every program tells of itself.
+
+#pragma once
+
+#include "shared/metrics/metric_page.h"
+
+namespace tandem {
+
+// Version, start time, processor time, memory and open files of this process, under the names that all
+// Prometheus libraries use. Any thread.
+void add_process_metrics(MetricPage& page);
+
+}  // namespace tandem
