@@ -84,11 +84,7 @@ int run(const BrokerConfig& config, int ready_fd) {
       log.error("broker stops, nothing of this turn was said: {}", turn.error().text);
       return kFailed;
     }
-    // Set for figures, or for a signal, which `requested` knows of.
-    if (desk.is_asked()) {
-      stop.wake().clear();
-      desk.give(broker->figures());
-    }
+    if (desk.is_asked()) desk.give(broker->figures());
     if (broker->state() != state) {
       state = broker->state();
       tell_service_manager("STATUS=" + state);

@@ -1,10 +1,17 @@
 #include "shared/metrics/metrics_server.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <exception>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -35,6 +42,26 @@ Result<Endpoint> endpoint_of(const MetricsConfig& config) {
                     "'; metrics.beyond_loopback = true lets everybody read who can reach it");
   }
   return endpoint;
+}
+
+// Connects and goes away again. An address that is none of this machine's, or none at all, is let be.
+void knock(const std::string& host, int port) {
+  const bool is_v6 = host.find(':') != std::string::npos;
+  sockaddr_in v4{};
+  sockaddr_in6 v6{};
+  v4.sin_family = AF_INET;
+  v6.sin6_family = AF_INET6;
+  v4.sin_port = v6.sin6_port = htons(static_cast<uint16_t>(port));
+  const bool is_address =
+      ::inet_pton(is_v6 ? AF_INET6 : AF_INET, host.c_str(),
+                  is_v6 ? static_cast<void*>(&v6.sin6_addr) : static_cast<void*>(&v4.sin_addr)) == 1;
+  if (!is_address) return;
+  const int fd = ::socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const auto* const to =
+      is_v6 ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
+  [[maybe_unused]] const int connected =
+      ::connect(fd, to, static_cast<socklen_t>(is_v6 ? sizeof v6 : sizeof v4));
+  ::close(fd);
 }
 
 std::string text_of(const Endpoint& endpoint, int port) {
@@ -75,7 +102,20 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::open(const MetricsConfig& 
 }
 
 MetricsServer::MetricsServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
-MetricsServer::~MetricsServer() = default;
+
+// The library's listening thread looks whether it should end every two seconds, or when somebody comes: so
+// somebody comes.
+MetricsServer::~MetricsServer() {
+  const std::string host = parts_->endpoint.host;
+  const int port = parts_->exposer->GetListeningPorts().front();
+  std::atomic<bool> has_ended{false};
+  std::thread knocking([&] {
+    for (; !has_ended; std::this_thread::sleep_for(std::chrono::milliseconds(5))) knock(host, port);
+  });
+  parts_->exposer.reset();
+  has_ended = true;
+  knocking.join();
+}
 
 std::string MetricsServer::address() const {
   return text_of(parts_->endpoint, parts_->exposer->GetListeningPorts().front());

@@ -17,7 +17,7 @@ namespace tandem {
 // One thread owns what T is a copy of. It looks at is_asked() once a turn, which costs one load, and gives a
 // copy when it is: neither ever waits or takes a lock. Whoever asks, on any other thread, waits for it.
 //
-// `wake` is set for every question and not cleared: the owner does that when it is asked, before it gives.
+// `wake` is set after every question: an owner that clears it before it looks, as wait() does, misses none.
 template <typename T>
 class SnapshotDesk {
  public:
@@ -46,8 +46,8 @@ class SnapshotDesk {
     const std::lock_guard lock(mutex_);
     if (!last_ || clock_.now() - last_->at >= fresh) {
       given_.clear();
-      wake_.set();  // before the question, so that whoever knows of the question can clear it
       asked_.store(true, std::memory_order_release);
+      wake_.set();
       pollfd waiting{given_.fd(), POLLIN, 0};
       ::poll(&waiting, 1, static_cast<int>(patience / milliseconds(1)));
       if (Given* given = counter_.exchange(nullptr, std::memory_order_acq_rel)) last_.reset(given);
