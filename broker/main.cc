@@ -45,11 +45,7 @@ void make_run_dir() {
 
 MetricPage page_of(const SnapshotDesk<BrokerFigures>::Snapshot& snapshot) {
   MetricPage page = snapshot.figures ? metrics_of(*snapshot.figures) : MetricPage();
-  if (snapshot.figures) {
-    page.gauge("tandem_snapshot_age_seconds",
-               "How old these figures are; more than 2: the broker does not answer.",
-               static_cast<double>(to_us(snapshot.age)) / 1e6);
-  }
+  if (snapshot.figures) add_snapshot_age(page, snapshot.age);
   add_process_metrics(page);
   return page;
 }

@@ -49,4 +49,10 @@ void add_process_metrics(MetricPage& page) {
   page.gauge("process_open_fds", "Open files and connections.", open_files());
 }
 
+void add_snapshot_age(MetricPage& page, Duration age) {
+  page.gauge("tandem_snapshot_age_seconds",
+             "How old these figures are; more than a second or two: the program does not get to answer.",
+             static_cast<double>(to_us(age)) / 1e6);
+}
+
 }  // namespace tandem
