@@ -11,6 +11,7 @@ shared/protocol:          shared/base shared/protocol
 shared/net:               shared/base shared/protocol shared/net
 shared/store:             shared/base shared/store
 shared/config:            shared/base shared/config
+shared/metrics:           shared/base shared/net shared/metrics
 broker:                   shared broker
 worker/engine:            shared/base worker/engine
 worker/scheduler:         shared/base worker/engine worker/scheduler
@@ -34,6 +35,7 @@ toml++:                   shared/config
 xxhash.h:                 shared/base
 utf8proc.h:               worker/engine/tokenizer
 pcre2.h:                  worker/engine/tokenizer
+prometheus/:              shared/metrics
 '
 bad=0
 complain() { echo "$1"; bad=1; }

@@ -62,9 +62,9 @@ Result<Broker> Broker::recover(const DispatcherConfig& dispatcher_config, const 
   return broker;
 }
 
-Result<void> Broker::run_turn(Wake& stop) {
+Result<void> Broker::run_turn(Wake& wake) {
   const Duration time = std::max(Duration(0), wake_at_ - clock_->now());
-  std::vector<Event> events = ports_->receive(own_events_.empty() ? time : Duration(0), stop);
+  std::vector<Event> events = ports_->receive(own_events_.empty() ? time : Duration(0), wake);
   std::move(own_events_.begin(), own_events_.end(), std::back_inserter(events));
   own_events_.clear();
   log_events(events);
@@ -73,12 +73,21 @@ Result<void> Broker::run_turn(Wake& stop) {
       {clock_->now(), clock_->wall_ms(), submit_room_bytes_, usage_.bytes_used, usage_.bytes_max},
       std::move(events));
   if (!plan.facts.empty()) {
-    TANDEM_TRY(journal_->commit(plan.facts));
+    TANDEM_TRY(commit(plan.facts));
     TANDEM_TRY(reckon_room(plan.facts));
   }
   wake_at_ = plan.wake_at;
   log_plan(plan);
+  tell_state();
   return speak(std::move(plan));
+}
+
+Result<void> Broker::commit(const FactBatch& facts) {
+  const TimePoint begun = clock_->now();
+  TANDEM_TRY(journal_->commit(facts));
+  commits_.us.add(static_cast<uint64_t>(to_us(clock_->now() - begun)));
+  commits_.facts.add(facts.accepted.size() + facts.finished.size());
+  return {};
 }
 
 // Measuring walks the list of free pages: not for every commit.
@@ -222,6 +231,28 @@ void Broker::publish_outcomes(Plan& plan) {
     }
     if (!message.items.empty()) ports_->publish(client, message);
   }
+}
+
+BrokerFigures Broker::figures() const {
+  BrokerFigures figures = figures_of(*dispatcher_, clock_->wall_ms());
+  figures.ports = ports_->counters();
+  figures.connections_refused = ports_->connections_refused();
+  figures.commits = commits_;
+  figures.journal = usage_;
+  return figures;
+}
+
+void Broker::tell_state() {
+  const std::optional<MinuteFigures> news = minute_.look(dispatcher_->counters(), clock_->now());
+  if (minute_.next()) wake_at_ = std::min(wake_at_, *minute_.next());
+  if (!news) return;
+  const double used = static_cast<double>(usage_.bytes_used) / static_cast<double>(usage_.bytes_max);
+  state_ = fmt::format("ready={} delayed={} leased={} dead={} workers={} journal={:.1f}%",
+                       dispatcher_->n_ready(), dispatcher_->n_delayed(), dispatcher_->n_leased(),
+                       dispatcher_->n_dead_kept(), dispatcher_->workers().size(), 100 * used);
+  log_.info("queue accepted={} finished={} refused={} redelivered={} oldest_ms={} {}", news->accepted,
+            news->finished, news->refused, news->redelivered, dispatcher_->oldest_ready_ms(clock_->wall_ms()),
+            state_);
 }
 
 void Broker::log_events(const std::vector<Event>& events) const {

@@ -5,11 +5,14 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "broker/dispatcher.h"
+#include "broker/figures.h"
 #include "broker/journal.h"
+#include "broker/minute_line.h"
 #include "broker/ports.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
@@ -30,15 +33,21 @@ class Broker {
   static Result<Broker> recover(const DispatcherConfig& dispatcher, const TurnConfig& config,
                                 const Clock& clock, Journal& journal, Ports& ports, const Log& log);
 
-  // Waits for something to do, at most until `stop` is set, and does it. An error means that nothing of this
+  // Waits for something to do, at most until `wake` is set, and does it. An error means that nothing of this
   // turn was said and the journal is as it was before; the process should end, and replay is the way back.
-  Result<void> run_turn(Wake& stop);
+  Result<void> run_turn(Wake& wake);
 
   const Dispatcher& dispatcher() const { return *dispatcher_; }
+
+  // For metrics: a copy of all counters.
+  BrokerFigures figures() const;
+  // The state of the queue in a few words, for service managers; new with every line of the log that says it.
+  const std::string& state() const { return state_; }
 
  private:
   Broker(std::unique_ptr<Dispatcher> dispatcher, const TurnConfig& config, const Clock& clock,
          Journal& journal, Ports& ports, const Log& log);
+  Result<void> commit(const FactBatch& facts);
   Result<void> reckon_room(const FactBatch& facts);
   Result<void> measure_room();
   Result<void> speak(Plan plan);
@@ -49,6 +58,7 @@ class Broker {
   void publish_outcomes(Plan& plan);
   void log_events(const std::vector<Event>& events) const;
   void log_plan(const Plan& plan) const;
+  void tell_state();
 
   std::unique_ptr<Dispatcher> dispatcher_;
   TurnConfig config_;
@@ -61,6 +71,9 @@ class Broker {
   JournalUsage usage_;
   TimePoint measure_at_;
   bool was_full_ = false;
+  CommitFigures commits_;
+  MinuteLine minute_;
+  std::string state_;
   uint64_t submit_room_bytes_ = std::numeric_limits<uint64_t>::max();
   std::vector<Event> own_events_;  // what the broker tells itself, for the next turn
 };

@@ -78,6 +78,12 @@ Result<BrokerConfig> load_config(const ConfigSources& sources, std::string* prin
   reader.key("limits.jobs_burst", limits.jobs_burst, {1, 1ull << 40},
              "jobs that it may bring at once after a pause, where there is such a limit");
 
+  reader.key("metrics.listen", config.metrics.listen,
+             "where Prometheus reads, such as 127.0.0.1:9464 (GET /metrics); empty: nowhere");
+  reader.key("metrics.beyond_loopback", config.metrics.beyond_loopback,
+             "whether other machines may read there, without a password");
+  if (auto good = check_metrics(config.metrics); !good) reader.problem("metrics.listen", good.error().text);
+
   if (dispatcher.heartbeat * 3 > dispatcher.lease) {
     reader.problem("broker.heartbeat_ms", "expected a third of broker.lease_ms (" +
                                               format_duration(dispatcher.lease) + ") at most, found " +

@@ -10,6 +10,7 @@
 #include "broker/ports.h"
 #include "shared/base/result.h"
 #include "shared/config/config_reader.h"
+#include "shared/metrics/metrics_server.h"
 
 namespace tandem::broker {
 
@@ -18,6 +19,7 @@ struct BrokerConfig {
   LmdbJournalOptions journal;
   DispatcherConfig dispatcher;
   TurnConfig turn;
+  MetricsConfig metrics;
   std::string log_level = "info";
 
   BrokerConfig();  // the defaults that depend on the user: sockets in run_dir(), journal in state_dir()

@@ -80,6 +80,7 @@ class Dispatcher {
   size_t n_finished_kept() const { return finished_.size(); }
   size_t n_dead_kept() const { return finished_.dead().size(); }
   const WorkerTable& workers() const { return workers_; }
+  size_t n_clients() const { return clients_.all().size(); }
   // How long the job that waits longest has waited; 0 if none waits. Looks at every client.
   uint64_t oldest_ready_ms(int64_t wall_ms) const;
 

@@ -6,53 +6,23 @@
 #include <variant>
 
 #include "broker/fact_codec.h"
+#include "broker/journal_meta.h"
 
 namespace tandem::broker {
 namespace {
-
-constexpr std::string_view kVersionKey = "format_version";
-constexpr std::string_view kSeedKey = "hash_seed";
-
-// Little-endian, on every machine.
-template <typename T>
-std::string bytes_of(T number) {
-  std::string bytes(sizeof(T), '\0');
-  for (size_t i = 0; i < sizeof(T); ++i) bytes[i] = static_cast<char>(number >> (8 * i));
-  return bytes;
-}
-
-template <typename T>
-std::optional<T> number_of(std::string_view bytes) {
-  if (bytes.size() != sizeof(T)) return std::nullopt;
-  T number = 0;
-  for (size_t i = 0; i < sizeof(T); ++i) number |= static_cast<T>(static_cast<uint8_t>(bytes[i])) << (8 * i);
-  return number;
-}
 
 // A new journal gets version and seed; an old one must have them. The seed.
 Result<uint64_t> check_meta(Environment& environment, const Table& facts) {
   TANDEM_ASSIGN(Table meta, environment.table("meta"));
   TANDEM_ASSIGN(WriteTransaction transaction, environment.write());
-  TANDEM_ASSIGN(const auto found, meta.get(transaction, kVersionKey));
-  if (found) {
-    const auto version = number_of<uint32_t>(*found);
-    if (version != kFormatVersion) {
-      return fail(ErrorCode::kUnsupported,
-                  "expected a journal of format version " + std::to_string(kFormatVersion) + ", found " +
-                      (version ? std::to_string(*version) : std::to_string(found->size()) + " bytes") +
-                      "; run the broker that wrote it");
-    }
-    TANDEM_ASSIGN(const auto seed, meta.get(transaction, kSeedKey));
-    if (const auto number = seed ? number_of<uint64_t>(*seed) : std::nullopt) return *number;
-    return fail(ErrorCode::kCorrupt, "expected a hash_seed of 8 bytes, found none");
-  }
+  TANDEM_ASSIGN(const auto found, read_meta(transaction, meta));
+  if (found) return found->hash_seed;
   TANDEM_ASSIGN(const uint64_t n_facts, facts.count(transaction));
   if (n_facts > 0)
     return fail(ErrorCode::kCorrupt, "expected a journal, found facts without a format version");
   std::random_device random;
   const uint64_t seed = uint64_t{random()} << 32 | random();
-  TANDEM_TRY(meta.put(transaction, kVersionKey, bytes_of(kFormatVersion)));
-  TANDEM_TRY(meta.put(transaction, kSeedKey, bytes_of(seed)));
+  TANDEM_TRY(write_meta(transaction, meta, {kFormatVersion, seed}));
   TANDEM_TRY(transaction.commit());
   return seed;
 }

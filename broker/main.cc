@@ -13,10 +13,15 @@
 #include "broker/config.h"
 #include "broker/lmdb_journal.h"
 #include "broker/ports.h"
+#include "broker/upkeep_verbs.h"
 #include "shared/base/log.h"
 #include "shared/base/places.h"
 #include "shared/base/ready_line.h"
+#include "shared/base/service_manager.h"
 #include "shared/base/stop_signal.h"
+#include "shared/metrics/metrics_server.h"
+#include "shared/metrics/process_metrics.h"
+#include "shared/metrics/snapshot_desk.h"
 
 namespace tandem::broker {
 namespace {
@@ -38,6 +43,13 @@ void make_run_dir() {
   }
 }
 
+MetricPage page_of(const SnapshotDesk<BrokerFigures>::Snapshot& snapshot) {
+  MetricPage page = snapshot.figures ? metrics_of(*snapshot.figures) : MetricPage();
+  if (snapshot.figures) add_snapshot_age(page, snapshot.age);
+  add_process_metrics(page);
+  return page;
+}
+
 int run(const BrokerConfig& config, int ready_fd) {
   StopSignal stop;
   const Log log("broker");
@@ -54,14 +66,27 @@ int run(const BrokerConfig& config, int ready_fd) {
   auto broker = Broker::recover(config.dispatcher, config.turn, clock, **journal, *ports, log);
   if (!broker) return complain(broker.error(), kFailed);
 
-  log.info("broker ready {} journal={}", ports->endpoints(), config.journal.folder.string());
-  say_ready(ready_fd, ports->endpoints());
+  SnapshotDesk<BrokerFigures> desk(clock, stop.wake());
+  const auto metrics = MetricsServer::open(config.metrics, [&] { return page_of(desk.look()); });
+  if (!metrics) return complain(metrics.error(), kFailed);
+
+  const std::string facts = ports->endpoints() + (*metrics ? " metrics=" + (*metrics)->address() : "");
+  log.info("broker ready {} journal={}", facts, config.journal.folder.string());
+  say_ready(ready_fd, facts);
+  tell_service_manager("READY=1");
+  std::string state;
   while (!stop.requested()) {
     if (auto turn = broker->run_turn(stop.wake()); !turn) {
       log.error("broker stops, nothing of this turn was said: {}", turn.error().text);
       return kFailed;
     }
+    if (desk.is_asked()) desk.give(broker->figures());
+    if (broker->state() != state) {
+      state = broker->state();
+      tell_service_manager("STATUS=" + state);
+    }
   }
+  tell_service_manager("STOPPING=1");
   log.info("broker stops signal={} accepted={} finished={} unreadable={} unsent={} forbidden={} refused={}",
            stop.number(), broker->dispatcher().counters().accepted, broker->dispatcher().counters().finished,
            ports->counters().unreadable, ports->counters().unsent, ports->counters().forbidden,
@@ -86,6 +111,8 @@ int main_program(int argc, char** argv) {
   app.add_option("--ready-fd", ready_fd,
                  "write the line \"ready ...\" to this open file, not to standard output");
   app.set_version_flag("--version", TANDEM_VERSION);
+  UpkeepVerbs upkeep;
+  upkeep.add_to(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -97,6 +124,7 @@ int main_program(int argc, char** argv) {
   if (!config) return complain(config.error(), kBadUsage);
   if (print_config) std::fputs(printed.c_str(), stdout);
   if (print_config || check_config) return 0;
+  if (upkeep.parsed()) return upkeep.run(config->journal.folder);
   if (auto set = set_log_level(config->log_level); !set) return complain(set.error(), kBadUsage);
   return run(*config, ready_fd);
 }

@@ -14,6 +14,8 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
   WorkerConfig config;
   reader.key("worker.name", config.name,
              "unique among the workers of a broker; empty: host and process number");
+  reader.key("worker.host", config.host,
+             "jobs with the same text go to the same host, whose caches know it; empty: the machine's name");
   reader.key("worker.work", config.work_endpoint, "the broker's socket for workers");
   reader.key("worker.results", config.results_endpoint, "the broker's socket for results");
   reader.key("worker.drain", config.drain, {milliseconds(0), hours(1)},
@@ -45,6 +47,15 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
              "tokens of one step: larger is faster for long prompts, smaller is smoother for those who wait");
   reader.key("engine.sequences_max", config.sequences_max, {1, 1024},
              "running side by side, if the memory for keys and values allows it");
+  reader.key("metrics.listen", config.metrics.listen,
+             "where Prometheus reads, such as 127.0.0.1:9465 (GET /metrics); empty: nowhere");
+  reader.key("metrics.beyond_loopback", config.metrics.beyond_loopback,
+             "whether other machines may read there, without a password");
+  if (auto good = check_metrics(config.metrics); !good) reader.problem("metrics.listen", good.error().text);
+  if (config.host.size() > limits::kNameBytesMax) {
+    reader.problem("worker.host", "expected up to " + std::to_string(limits::kNameBytesMax) +
+                                      " bytes, found " + std::to_string(config.host.size()));
+  }
   if (config.name.find('/') != std::string::npos || config.name.size() > limits::kNameBytesMax) {
     reader.problem("worker.name", "expected up to " + std::to_string(limits::kNameBytesMax) +
                                       " bytes without '/', found '" + config.name + "'");
@@ -56,6 +67,7 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
 
 Result<void> complete(WorkerConfig& config) {
   TANDEM_ASSIGN(config.keys, load_client_keys(config.key_file, config.server_key));
+  if (config.host.empty()) config.host = host_name();
   if (config.name.empty()) {
     config.name = (config.keys ? config.keys->own.name : host_name()) + "-" + std::to_string(::getpid());
   }

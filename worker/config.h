@@ -11,16 +11,19 @@
 #include "shared/base/places.h"
 #include "shared/base/result.h"
 #include "shared/config/config_reader.h"
+#include "shared/metrics/metrics_server.h"
 #include "shared/net/keys.h"
 
 namespace tandem {
 
 struct WorkerConfig {
   std::string name;  // empty: host and process number
+  std::string host;  // empty: the machine's name
   std::string work_endpoint = default_endpoint("work");
   std::string results_endpoint = default_endpoint("results-in");
   milliseconds drain{30'000};
   std::string log_level = "info";
+  MetricsConfig metrics;
 
   std::filesystem::path key_file;  // both or none
   std::string server_key;          // the broker's public key, or a file with it
@@ -46,8 +49,8 @@ struct WorkerConfig {
 // All mistakes in one error. `printed`, if given, receives the settings in effect as a TOML file.
 Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::string* printed = nullptr);
 
-// Fills what depends on the machine: keys, name (of a worker with a key: the key's name and a number), and
-// the folders of the shipped files. kNotFound where these are not found, kInvalid for keys that are none.
+// Fills what depends on the machine: keys, host, name (of a worker with a key: the key's name and a number),
+// and the folders of the shipped files. kNotFound where these are not found, kInvalid for keys that are none.
 Result<void> complete(WorkerConfig& config);
 
 std::string host_name();

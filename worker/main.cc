@@ -9,6 +9,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/ready_line.h"
+#include "shared/base/service_manager.h"
 #include "worker/cache/answer_cache.h"
 #include "worker/config.h"
 #include "worker/engine/model/random_model.h"
@@ -137,7 +138,9 @@ int main(int argc, char** argv) {
 
   StopSignal stop;  // before any thread
   const SystemClock clock;
-  const auto ran =
-      run_worker(*config, clock, stop, [&](const std::string& facts) { say_ready(ready_fd, facts); });
+  const auto ran = run_worker(*config, clock, stop, [&](const std::string& facts) {
+    say_ready(ready_fd, facts);
+    tell_service_manager("READY=1\nSTATUS=" + facts);
+  });
   return ran ? 0 : failed(ran.error());
 }

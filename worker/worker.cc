@@ -7,6 +7,7 @@
 
 #include "shared/base/inbox.h"
 #include "shared/base/log.h"
+#include "shared/metrics/process_metrics.h"
 #include "shared/net/context.h"
 #include "worker/cache/answer_cache.h"
 #include "worker/engine/kernels/simd.h"
@@ -32,7 +33,7 @@ Hello hello_of(const WorkerConfig& config, const engine::Model& model, const Tas
                const Capacity& capacity) {
   Hello hello;
   hello.worker = config.name;
-  hello.host = host_name();
+  hello.host = config.host;
   hello.model = model.fingerprint();
   hello.credit_max = static_cast<uint32_t>(capacity.credits);
   hello.interactive_extra = static_cast<uint32_t>(capacity.interactive_extra);
@@ -49,6 +50,13 @@ engine::ModelOptions model_options(const WorkerConfig& config) {
                                                 : engine::ComputeType::kQ8,
           .kv = config.kv == "f32" ? engine::KvType::kF32 : engine::KvType::kF16,
           .packed_folder = config.packed_folder};
+}
+
+MetricPage page_of(const SnapshotDesk<SessionFigures>::Snapshot& snapshot) {
+  MetricPage page = snapshot.figures ? metrics_of(*snapshot.figures) : MetricPage();
+  if (snapshot.figures) add_snapshot_age(page, snapshot.age);
+  add_process_metrics(page);
+  return page;
 }
 
 }  // namespace
@@ -84,13 +92,18 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   Inbox<ToFrontend> frontend_inbox;
   Inbox<ToInference> inference_inbox;
 
+  SnapshotDesk<SessionFigures> desk(clock, session_wake);
+  TANDEM_ASSIGN(const auto metrics,
+                MetricsServer::open(config.metrics, [&desk] { return page_of(desk.look()); }));
+
   NetContext net;
   SessionOptions session_options{.work_endpoint = config.work_endpoint,
                                  .results_endpoint = config.results_endpoint,
                                  .keys = config.keys,
                                  .hello = hello_of(config, *model, *tasks.book(), capacity),
                                  .parts_max = capacity.parts_max,
-                                 .drain = config.drain};
+                                 .drain = config.drain,
+                                 .desk = &desk};
   TANDEM_ASSIGN(Session session, Session::open(net, std::move(session_options), clock, session_inbox,
                                                session_wake, frontend_inbox));
 
@@ -127,8 +140,8 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   const Result<size_t> n_unfinished = session.run(
       stop.wake(), [&] { return stop.requested(); },
       [&] {
-        on_ready("worker=" + config.name + " model=" + model->fingerprint() +
-                 " credits=" + std::to_string(capacity.credits));
+        on_ready("worker=" + config.name + " model=" + model->fingerprint() + " credits=" +
+                 std::to_string(capacity.credits) + (metrics ? " metrics=" + metrics->address() : ""));
       });
   // Nothing more goes in: the frontend empties its inbox and ends, the inference after it.
   frontend_inbox.close();

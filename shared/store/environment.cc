@@ -1,6 +1,7 @@
 #include "shared/store/environment.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <cerrno>
 #include <mutex>
@@ -8,6 +9,7 @@
 #include <system_error>
 
 #include "shared/base/assert.h"
+#include "shared/base/file.h"
 #include "shared/store/environment_state.h"
 #include "shared/store/lmdb_error.h"
 
@@ -42,6 +44,31 @@ Result<void> make_folder(const std::filesystem::path& folder) {
               folder.string() + ": cannot make the folder: " + error.message());
 }
 
+// Who only reads stands in LMDB's list of readers, which is all that the others need to know; but nobody may
+// exchange the files under it (compact.h). Without a lock on a file system that nobody can write to.
+Result<std::optional<FileLock>> lock_store(const std::filesystem::path& folder,
+                                           const EnvironmentOptions& options) {
+  if (options.read_only) {
+    auto lock = FileLock::acquire(folder / kReadersLockFile, FileLock::Mode::kShared);
+    struct statvfs disk {};
+    if (!lock && ::statvfs(folder.c_str(), &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0) return std::nullopt;
+    if (!lock && lock.error().code == ErrorCode::kExists) {
+      return fail(ErrorCode::kExists,
+                  folder.string() + ": the store is being compacted (" + lock.error().text + ")");
+    }
+    if (!lock) return fail(lock.error());
+    return std::move(*lock);
+  }
+  auto lock = FileLock::acquire(folder / "tandem.lock",
+                                options.exclusive ? FileLock::Mode::kExclusive : FileLock::Mode::kShared);
+  if (!lock && lock.error().code == ErrorCode::kExists) {
+    return fail(ErrorCode::kExists,
+                folder.string() + ": another process has the store open (" + lock.error().text + ")");
+  }
+  if (!lock) return fail(lock.error());
+  return std::move(*lock);
+}
+
 }  // namespace
 
 EnvironmentState::~EnvironmentState() {
@@ -59,34 +86,33 @@ Environment::~Environment() = default;
 
 Result<Environment> Environment::open(const std::filesystem::path& folder,
                                       const EnvironmentOptions& options) {
-  TANDEM_TRY(make_folder(folder));
+  if (!options.read_only) TANDEM_TRY(make_folder(folder));
   auto state = std::make_shared<EnvironmentState>();
   state->folder = folder;
-  TANDEM_TRY(register_folder(*state));
-
-  auto lock = FileLock::acquire(folder / "tandem.lock",
-                                options.exclusive ? FileLock::Mode::kExclusive : FileLock::Mode::kShared);
-  if (!lock && lock.error().code == ErrorCode::kExists) {
-    return fail(ErrorCode::kExists,
-                folder.string() + ": another process has the store open (" + lock.error().text + ")");
+  state->read_only = options.read_only;
+  if (options.read_only && !std::filesystem::exists(folder / kDataFile)) {
+    return fail(ErrorCode::kNotFound,
+                folder.string() + ": expected a store, found no " + kDataFile + " there");
   }
-  if (!lock) return fail(lock.error());
-  state->lock = std::move(*lock);
+  TANDEM_TRY(register_folder(*state));
+  TANDEM_ASSIGN(state->lock, lock_store(folder, options));
 
   const std::string place = folder.string();
   if (const int code = mdb_env_create(&state->env); code != 0) return fail_lmdb(place, code);
-  int code = mdb_env_set_mapsize(state->env, options.map_bytes);
+  int code = 0;
+  if (options.map_bytes != 0 && !options.read_only) code = mdb_env_set_mapsize(state->env, options.map_bytes);
   if (code == 0) code = mdb_env_set_maxdbs(state->env, options.tables_max);
   if (code == 0) code = mdb_env_set_maxreaders(state->env, options.readers_max);
   // NOTLS: a reading transaction belongs to its object, not to its thread.
   // NOMETASYNC: data is synced in order, only the last step of a commit may be lost. Never NOSYNC, which
   // may leave a damaged file.
-  const unsigned flags = MDB_NOTLS | (options.durable ? 0u : MDB_NOMETASYNC);
+  const unsigned flags =
+      MDB_NOTLS | (options.read_only ? MDB_RDONLY : 0u) | (options.durable ? 0u : MDB_NOMETASYNC);
   if (code == 0) code = mdb_env_open(state->env, folder.c_str(), flags, 0644);
   if (code != 0) return fail_lmdb(place, code);
 
   Environment environment(std::move(state));
-  TANDEM_TRY(environment.clear_dead_readers());
+  if (!options.read_only) TANDEM_TRY(environment.clear_dead_readers());
   return environment;
 }
 
@@ -112,17 +138,34 @@ Result<ReadTransaction> Environment::read() const {
 }
 
 Result<WriteTransaction> Environment::write() {
+  TANDEM_ASSERT(!state_->read_only, "nobody writes to a store that is open read_only");
   TANDEM_ASSIGN(MDB_txn * txn, begin(*state_, 0));
   return WriteTransaction(state_, txn);
 }
 
 Result<Table> Environment::table(const std::string& name) {
+  if (state_->read_only) return existing_table(name);
   TANDEM_ASSIGN(WriteTransaction transaction, write());
   MDB_dbi handle = 0;
   if (const int code = mdb_dbi_open(transaction.txn_, name.c_str(), MDB_CREATE, &handle); code != 0) {
     return fail_lmdb(state_->folder.string() + ": table '" + name + "'", code);
   }
   TANDEM_TRY(transaction.commit());
+  return Table(name, handle);
+}
+
+Result<Table> Environment::existing_table(const std::string& name) {
+  TANDEM_ASSIGN(MDB_txn * txn, begin(*state_, MDB_RDONLY));
+  MDB_dbi handle = 0;
+  const std::string place = state_->folder.string() + ": table '" + name + "'";
+  int code = mdb_dbi_open(txn, name.c_str(), 0, &handle);
+  if (code == 0) {
+    code = mdb_txn_commit(txn);  // keeps the handle
+  } else {
+    mdb_txn_abort(txn);
+  }
+  if (code == MDB_NOTFOUND) return fail(ErrorCode::kNotFound, place + ": there is none of that name");
+  if (code != 0) return fail_lmdb(place, code);
   return Table(name, handle);
 }
 
@@ -152,6 +195,15 @@ Result<void> Environment::sync() {
   if (const int code = mdb_env_sync(state_->env, 1); code != 0)
     return fail_lmdb(state_->folder.string(), code);
   return {};
+}
+
+Result<void> Environment::copy_to(const std::filesystem::path& to) const {
+  if (const int code = mdb_env_copy2(state_->env, to.c_str(), MDB_CP_COMPACT); code != 0) {
+    // LMDB's word for pages that are neither used nor free.
+    if (code == MDB_INCOMPATIBLE) return fail_lmdb(state_->folder.string(), MDB_CORRUPTED);
+    return fail_lmdb(to.string(), code);
+  }
+  return sync_to_disk(to / kDataFile);
 }
 
 Result<size_t> Environment::clear_dead_readers() {

@@ -67,6 +67,7 @@ class BrokerDialogue {
   std::vector<JobId> held_ids() const;
 
   bool welcomed() const { return welcomed_; }
+  bool is_draining() const { return draining_; }
   size_t n_held() const { return held_.size(); }
   milliseconds lease() const { return lease_; }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "shared/base/service_manager.h"
 #include "shared/net/wait.h"
 
 namespace tandem {
@@ -38,6 +39,7 @@ Result<size_t> Session::run(Wake& stop, const std::function<bool()>& stop_reques
   std::optional<TimePoint> drain_until;
 
   while (true) {
+    if (options_.desk != nullptr && options_.desk->is_asked()) give_figures();
     TANDEM_TRY(look_at_keys());
     TANDEM_TRY(hear_broker());
     hear_frontend();
@@ -55,6 +57,7 @@ Result<size_t> Session::run(Wake& stop, const std::function<bool()>& stop_reques
     if (stop_requested() && !drain_until) {
       drain_until = clock_.now() + options_.drain;
       log_.info("stopping, finishing what is begun of what is held jobs={}", dialogue_.n_held());
+      tell_service_manager("STOPPING=1");
       speak(dialogue_.drain());
       for (const JobId& id : dialogue_.held_ids()) frontend_.push(RecalledJob{id});
     }
@@ -78,6 +81,8 @@ Result<void> Session::hear_broker() {
     }
     const bool knew_us = dialogue_.welcomed();
     BrokerDialogue::Heard heard = dialogue_.hear(std::move(**received), clock_.now());
+    figures_.leased += heard.jobs.size();
+    figures_.cancelled += heard.cancelled.size();
     for (LeasedJob& job : heard.jobs) frontend_.push(std::move(job));
     for (const JobId& id : heard.cancelled) frontend_.push(CancelledJob{id});
     for (const JobId& id : heard.recalled) frontend_.push(RecalledJob{id});
@@ -107,11 +112,26 @@ void Session::hear(PartialItem part) {
 }
 
 void Session::hear(ResultItem result) {
-  if (dialogue_.wants(result)) outbox_.add(std::move(result));
+  if (!dialogue_.wants(result)) return;
+  const bool is_error = !result.error.text.empty();
+  ++(!is_error                                  ? figures_.done
+     : result.error.code == ErrorCode::kExpired ? figures_.expired
+                                                : figures_.failed);
+  outbox_.add(std::move(result));
 }
 
 void Session::hear(const ReturnedJob& job) {
+  const size_t n_held = dialogue_.n_held();
   dialogue_.give_back(job);
+  figures_.returned += n_held - dialogue_.n_held();
+}
+
+void Session::give_figures() {
+  figures_.n_held = dialogue_.n_held();
+  figures_.credit_max = dialogue_.is_draining() ? 0 : options_.hello.credit_max;
+  figures_.is_welcome = dialogue_.welcomed();
+  figures_.parts_dropped = outbox_.n_parts_dropped();
+  options_.desk->give(figures_);
 }
 
 // The broker is there and takes no results (another address, a firewall): all that is held stays with us.

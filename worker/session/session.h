@@ -9,10 +9,12 @@
 #include "shared/base/inbox.h"
 #include "shared/base/log.h"
 #include "shared/base/result.h"
+#include "shared/metrics/snapshot_desk.h"
 #include "shared/net/context.h"
 #include "shared/net/sockets.h"
 #include "worker/frontend/messages.h"
 #include "worker/session/broker_dialogue.h"
+#include "worker/session/figures.h"
 #include "worker/session/outbox.h"
 
 namespace tandem {
@@ -23,8 +25,9 @@ struct SessionOptions {
   std::optional<ClientKeys> keys;  // for tcp, and a must beyond this machine
   Hello hello;                     // without `held`
   size_t parts_max = 1024;
-  Duration patience = std::chrono::seconds(1);  // for an answer to Hello
-  Duration drain{};                             // how long to finish what is held once asked to stop
+  Duration patience = std::chrono::seconds(1);   // for an answer to Hello
+  Duration drain{};                              // how long to finish what is held once asked to stop
+  SnapshotDesk<SessionFigures>* desk = nullptr;  // for metrics; its wake is the session's
 };
 
 // Belongs to the thread that calls run().
@@ -41,7 +44,8 @@ class Session {
   // Until `stop` is set and what was held is finished or given back, or the time for that is over.
   // `on_welcome` is called at the first Welcome: the worker is of use from then on. Gives the number of jobs
   // left unfinished. kUnsupported: the broker speaks another version of the protocol; both are named.
-  // kInvalid: the broker refuses the worker's key. Then it is of no use, and what it held is the broker's again.
+  // kInvalid: the broker refuses the worker's key. Then it is of no use, and what it held is the broker's
+  // again.
   Result<size_t> run(Wake& stop, const std::function<bool()>& stop_requested,
                      const std::function<void()>& on_welcome);
 
@@ -60,6 +64,7 @@ class Session {
   void look_for_broker();
   Result<void> look_at_keys();
   void send_results();
+  void give_figures();
   void wait(Wake& stop, TimePoint until);
 
   SessionOptions options_;
@@ -71,6 +76,7 @@ class Session {
   PushSocket results_;
   BrokerDialogue dialogue_;
   Outbox outbox_;
+  SessionFigures figures_;
   bool broker_away_ = false;
   bool broker_silent_ = false;
   TimePoint results_moved_{};  // the results socket took something, or there was nothing to take

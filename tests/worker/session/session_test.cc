@@ -60,6 +60,7 @@ class SessionTest : public ::testing::Test {
     options.hello.tasks = {"reply"};
     options.patience = 50ms;
     options.drain = drain;
+    options.desk = &desk_;
     auto session = Session::open(net_, std::move(options), clock_, inbox_, wake_, frontend_);
     ASSERT_TRUE(session) << session.error().text;
     thread_ = std::thread([this, running = std::move(*session)]() mutable {
@@ -135,6 +136,7 @@ class SessionTest : public ::testing::Test {
 
   Wake wake_, stop_wake_;
   Inbox<FromFrontend> inbox_{&wake_};
+  SnapshotDesk<SessionFigures> desk_{clock_, wake_};
   Inbox<ToFrontend> frontend_;
   std::atomic<bool> stop_ = false;
   std::atomic<int> n_welcomes_ = 0;
@@ -415,6 +417,44 @@ TEST_F(SessionTest, GivesBackWhatIsNotBegunWhenItStops) {
   inbox_.push(result(begun));
   ASSERT_TRUE(next_result<ResultMessage>());
   EXPECT_TRUE(next<Goodbye>());
+  thread_.join();
+  EXPECT_EQ(ended_, 0u);
+}
+
+TEST_F(SessionTest, TellsWhatCameAndWhatBecameOfIt) {
+  const auto figures = [this] { return *desk_.look(0s, kPatience).figures; };
+  start_broker();
+  start(kPatience);
+  welcome();
+  const JobId done = make_job_id(), failed = make_job_id(), expired = make_job_id(),
+              cancelled = make_job_id(), returned = make_job_id(), held = make_job_id();
+  for (const JobId& id : {done, failed, expired, cancelled, returned, held}) say(lend(id));
+  say(Cancel{0, {cancelled}});
+  at_frontend(7);
+  EXPECT_EQ(figures().n_held, 5u);
+  EXPECT_TRUE(figures().is_welcome);
+
+  inbox_.push(result(done));
+  inbox_.push(ResultItem{failed, 1, {ErrorCode::kInvalid, "no such task"}, false, {}});
+  inbox_.push(ResultItem{expired, 1, {ErrorCode::kExpired, "too late"}, false, {}});
+  inbox_.push(result(cancelled));  // finished a moment too late
+  inbox_.push(ReturnedJob{returned, 1});
+  ASSERT_TRUE(next<Returned>());
+  SessionFigures now = figures();
+  while (now.n_held > 1) now = figures();  // results go out when the socket takes them
+  EXPECT_EQ(now.leased, 6u);
+  EXPECT_EQ(now.done, 1u);
+  EXPECT_EQ(now.failed, 1u);
+  EXPECT_EQ(now.expired, 1u);
+  EXPECT_EQ(now.cancelled, 1u);
+  EXPECT_EQ(now.returned, 1u);
+  EXPECT_EQ(now.n_held, 1u);
+  EXPECT_EQ(now.credit_max, 8u);
+
+  ask_to_stop();
+  while (figures().credit_max != 0) {
+  }
+  inbox_.push(result(held));
   thread_.join();
   EXPECT_EQ(ended_, 0u);
 }
