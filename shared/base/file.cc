@@ -71,6 +71,13 @@ Result<void> write_file_atomically(const std::filesystem::path& path, std::strin
   return {};
 }
 
+Result<void> sync_folder(const std::filesystem::path& path) {
+  const Fd folder{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (folder.fd < 0) return fail_errno(path, "open");
+  if (::fsync(folder.fd) != 0 && errno != EINVAL) return fail_errno(path, "sync");  // EINVAL: it has no need
+  return {};
+}
+
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return fail_errno(path, "open");

@@ -19,6 +19,10 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_ma
 // kInvalid when there is something else than a file of that name: a device would be replaced, too.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+// The names in a folder are on the disk when this returns: after a file was made or renamed there. kNotFound
+// or kIo, with the path.
+Result<void> sync_folder(const std::filesystem::path& path);
+
 // A read-only memory map of a whole file; all processes that map it share one copy in memory.
 class MappedFile {
  public:

@@ -9,6 +9,7 @@
 
 #include "shared/base/assert.h"
 #include "shared/store/environment_state.h"
+#include "shared/store/first_file.h"
 #include "shared/store/lmdb_error.h"
 
 namespace tandem {
@@ -72,6 +73,7 @@ Result<Environment> Environment::open(const std::filesystem::path& folder,
   }
   if (!lock) return fail(lock.error());
   state->lock = std::move(*lock);
+  if (options.durable && options.exclusive) TANDEM_TRY(make_first_file(folder));
 
   const std::string place = folder.string();
   if (const int code = mdb_env_create(&state->env); code != 0) return fail_lmdb(place, code);
