@@ -2,6 +2,7 @@
 # What takes too long for every commit. Builds what it needs, runs it, and ends with its summary and exit status.
 #
 #   tests/nightly.sh faults [KILLS]       1,000 kills of broker, workers and clients under load
+#   tests/nightly.sh powercut [CUTS]      the journal as 20,000 power cuts would leave it
 #   tests/nightly.sh all                  everything here, one after the other
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,7 +20,12 @@ faults() {
   cd tests && exec ../build/release/bin/fault_campaign "${1:-1000}" "${@:2}"
 }
 
-everything=(faults)
+powercut() {
+  build power_cut
+  cd tests && exec ../build/release/bin/power_cut "${1:-20000}" --jobs 6000 "${@:2}"
+}
+
+everything=(faults powercut)
 
 case ${1:-} in
   all)
