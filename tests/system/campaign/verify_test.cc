@@ -36,6 +36,7 @@ class FakeClient final : public Client {
   std::vector<ClientEvent> wait(Duration) override { return {}; }
   Result<void> cancel(const std::vector<JobId>&) override { return {}; }
   void acknowledge(const std::vector<JobId>&) override {}
+  uint64_t n_fetched() const override { return 0; }
   bool broker_seen() const override { return true; }
   std::optional<FullNotice> held_back() const override { return {}; }
   const std::string& name() const override { return name_; }
