@@ -3,6 +3,8 @@
 #
 #   tests/nightly.sh faults [KILLS]       1,000 kills of broker, workers and clients under load
 #   tests/nightly.sh powercut [CUTS]      the journal as 20,000 power cuts would leave it
+#   tests/nightly.sh soak [MINUTES]       an hour of everything at once, with flat memory
+#   tests/nightly.sh fuzz [ROUNDS]        1,000,000 rounds of each fuzzer of the queue
 #   tests/nightly.sh all                  everything here, one after the other
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,7 +27,22 @@ powercut() {
   cd tests && exec ../build/release/bin/power_cut "${1:-20000}" --jobs 6000 "${@:2}"
 }
 
-everything=(faults powercut)
+soak() {
+  build soak
+  cd tests && exec ../build/release/bin/soak "${1:-60}" "${@:2}"
+}
+
+fuzz() {
+  local name rounds=${1:-1000000}
+  build protocol_fuzz fact_fuzz keys_fuzz broker_config_fuzz dispatcher_fuzz
+  cd tests
+  for name in protocol fact keys; do ../build/release/bin/${name}_fuzz "$rounds" "fuzz/samples/$name"; done
+  # Each of these rounds is a file read twice, or a whole life.
+  ../build/release/bin/dispatcher_fuzz $((rounds / 20 + 1)) fuzz/samples/dispatcher
+  ../build/release/bin/broker_config_fuzz $((rounds / 100 + 1)) ../configs/broker.toml fuzz/samples/broker_config
+}
+
+everything=(faults powercut fuzz soak)
 
 case ${1:-} in
   all)

@@ -24,12 +24,14 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kStuck = 7;
+constexpr size_t kHeardMax = 5'000;
 
 struct Settings {
   std::string name, submit, results, record, key_file, server_key, task = "echo";
   double rate = 150;
   size_t outstanding_max = 200;
   int patience_s = 60;
+  bool no_poison = false;
 };
 
 // What a job is like follows from its id, so that it is the same when it is submitted again.
@@ -72,15 +74,16 @@ class FaultClient {
  private:
   void submit(const JobId& id) {
     const Traits traits(id);
+    const bool is_poison = traits.poison() && !settings_.no_poison;
     JobRequest request;
     request.tasks = {settings_.task};
-    request.text = traits.poison()   ? "poison " + id.to_string()
+    request.text = is_poison         ? "poison " + id.to_string()
                    : traits.moody()  ? "again and again " + id.to_string()
                    : traits.common() ? "what many ask, number " + std::to_string(traits.number >> 4 & 7)
                                      : "this is fine, said " + id.to_string();
     SubmitOptions options;
     options.id = id;
-    options.attempts_max = traits.poison() ? 2 : 100;
+    options.attempts_max = is_poison ? 2 : 100;
     options.priority = static_cast<uint8_t>(traits.number % 10);
     options.urgency = traits.number % 5 == 0 ? Urgency::kInteractive : Urgency::kBulk;
     if (traits.delayed()) options.delay = milliseconds(traits.number % 800);
@@ -124,7 +127,9 @@ class FaultClient {
   }
 
   void hear(const JobId& id, const Result<JobResult>& outcome) {
-    if (!heard_.insert(id).second) record_.add('T', id);
+    if (heard_before_.contains(id) || !heard_.insert(id).second) record_.add('T', id);
+    // An outcome that came long ago is not kept in mind: this process may live for an hour.
+    if (heard_.size() > kHeardMax) heard_before_ = std::exchange(heard_, {});
     record_.add('O', id, outcome_word(outcome));
   }
 
@@ -196,7 +201,7 @@ class FaultClient {
   RecordWriter record_;
   SystemClock clock_;
   std::set<JobId> waiting_;  // not known to be accepted
-  std::set<JobId> heard_;
+  std::set<JobId> heard_, heard_before_;
   size_t n_due_ = 0;
 };
 
@@ -238,6 +243,7 @@ int main(int argc, char** argv) {
   app.add_option("--task", settings.task);
   app.add_option("--rate", settings.rate, "new jobs a second");
   app.add_option("--outstanding", settings.outstanding_max);
+  app.add_flag("--no-poison", settings.no_poison, "no job kills its worker");
   app.add_option("--patience", settings.patience_s, "seconds to wait for outcomes in the end");
   CLI11_PARSE(app, argc, argv);
   return tandem::testing::run(settings);

@@ -157,6 +157,7 @@ std::vector<std::string> Stage::arguments_of(const Actor& actor) const {
                  "--task",
                  options_.real_workers ? "sentiment" : "echo"};
   }
+  if (actor.role == Role::kClient && !options_.poison) arguments.push_back("--no-poison");
   arguments.insert(arguments.end(), keys.begin(), keys.end());
   return host == nullptr ? arguments : host->on_it(std::move(arguments));
 }

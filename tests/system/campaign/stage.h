@@ -22,6 +22,7 @@ struct StageOptions {
   size_t n_workers = 3;
   size_t n_clients = 3;
   double rate = 150;                   // new jobs a second, of each client
+  bool poison = true;                  // some jobs kill whoever works on them
   bool real_workers = false;           // tandem-worker with the demonstration model, not null-worker
   bool with_keys = false;              // over tcp and with CURVE, not ipc
   const Host* workers_host = nullptr;  // null: here
