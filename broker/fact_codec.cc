@@ -133,6 +133,12 @@ Result<DecodedHead> decode_head(Sequence sequence, std::string_view bytes, uint6
   std::memcpy(id.bytes.data(), &bytes[32], id.bytes.size());
 
   if (get<uint8_t>(bytes, 0) == kAcceptedKind) {
+    const uint8_t urgency = get<uint8_t>(bytes, 2), priority = get<uint8_t>(bytes, 3);
+    if (urgency > static_cast<uint8_t>(Urgency::kInteractive) || priority > kPriorityMax) {
+      return corrupt(sequence, "expected an urgency of 0 or 1 and a priority of 0 to " +
+                                   std::to_string(kPriorityMax) + ", found " + std::to_string(urgency) +
+                                   " and " + std::to_string(priority));
+    }
     AcceptedFact fact;
     fact.sequence = sequence;
     fact.id = id;
@@ -141,8 +147,8 @@ Result<DecodedHead> decode_head(Sequence sequence, std::string_view bytes, uint6
     fact.cost = get<uint32_t>(bytes, 4);
     fact.attempts_max = get<uint32_t>(bytes, 8);
     fact.wall_ms = get<int64_t>(bytes, 24);
-    fact.urgency = static_cast<Urgency>(get<uint8_t>(bytes, 2));
-    fact.priority = std::min(get<uint8_t>(bytes, 3), kPriorityMax);
+    fact.urgency = static_cast<Urgency>(urgency);
+    fact.priority = priority;
     fact.not_before_ms = get<int64_t>(bytes, 64);
     fact.expires_ms = get<int64_t>(bytes, 72);
     std::memcpy(fact.payload_hash.bytes.data(), &bytes[kPayloadHashAt], fact.payload_hash.bytes.size());

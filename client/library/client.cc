@@ -149,6 +149,7 @@ class LiveClient final : public Client {
   bool broker_seen() const override {
     return heard_at_ && clock_.now() - *heard_at_ < 2 * options_.accept_timeout;
   }
+  uint64_t n_fetched() const override { return outstanding_.n_fetched(); }
   std::optional<FullNotice> held_back() const override { return outstanding_.held_back(); }
   const std::string& name() const override { return options_.name; }
 

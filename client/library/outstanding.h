@@ -44,6 +44,8 @@ class Outstanding {
   // True for a job that is accepted and has no outcome yet.
   bool accepted(const JobId& id) const;
   size_t n_queued() const { return to_send_.size(); }
+  // Outcomes that were fetched, not heard.
+  uint64_t n_fetched() const { return n_fetched_; }
 
   // `item.id` must not be outstanding.
   void add(SubmitItem item, TimePoint now);
@@ -140,6 +142,7 @@ class Outstanding {
   uint64_t last_request_ = 0;
   uint64_t fetch_request_ = 0;  // without an answer; 0: none
   TimePoint fetch_until_{};
+  uint64_t n_fetched_ = 0;
   bool results_heard_ = false;
   uint32_t n_full_ = 0;    // pauses in a row
   size_t offer_max_;       // items of a Submit; fewer after a pause

@@ -51,6 +51,7 @@ void Outstanding::on(Fetched& fetched, TimePoint now) {
     const auto at = entries_.find(item.id);
     if (at == entries_.end()) continue;
     if (is_finished(item.state)) {
+      ++n_fetched_;
       finish(at, item.attempt, outcome_of(item), By::kBroker);
     } else if (item.state != JobState::kUnknown) {
       if (at->second.stage != Stage::kAccepted) set_accepted(at, now);

@@ -11,6 +11,7 @@
 #include "shared/base/assert.h"
 #include "shared/base/file.h"
 #include "shared/store/environment_state.h"
+#include "shared/store/first_file.h"
 #include "shared/store/lmdb_error.h"
 
 namespace tandem {
@@ -96,6 +97,7 @@ Result<Environment> Environment::open(const std::filesystem::path& folder,
   }
   TANDEM_TRY(register_folder(*state));
   TANDEM_ASSIGN(state->lock, lock_store(folder, options));
+  if (options.durable && options.exclusive && !options.read_only) TANDEM_TRY(make_first_file(folder));
 
   const std::string place = folder.string();
   if (const int code = mdb_env_create(&state->env); code != 0) return fail_lmdb(place, code);

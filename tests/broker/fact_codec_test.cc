@@ -105,6 +105,20 @@ TEST(FactCodecTest, EveryDamagedByteIsNoticed) {
 }
 
 // A payload's hash says which jobs are equal: another journal's hashes are of no use to anybody.
+// Hashes say that the bytes are those that were written, not that whoever wrote them was right.
+TEST(FactCodecTest, AnUrgencyOrPriorityThatIsNoneIsRefused) {
+  AcceptedFact fact = accepted_fact();
+  fact.urgency = static_cast<Urgency>(2);
+  auto head = decode_head(fact.sequence, encode(fact));
+  ASSERT_FALSE(head);
+  EXPECT_THAT(head.error().text, HasSubstr("urgency of 0 or 1"));
+  fact = accepted_fact();
+  fact.priority = kPriorityMax + 1;
+  head = decode_head(fact.sequence, encode(fact));
+  ASSERT_FALSE(head);
+  EXPECT_EQ(head.error().code, ErrorCode::kCorrupt);
+}
+
 TEST(FactCodecTest, AnotherSeedReadsNothing) {
   EXPECT_FALSE(broker::decode_head(7, encode(accepted_fact()), kSeed + 1));
 }

@@ -106,6 +106,9 @@ class Client {
 
   // Whether the broker has answered anything lately; for "no broker at ..." messages.
   virtual bool broker_seen() const = 0;
+  // Outcomes that did not come by themselves and were fetched: when they were published nobody listened yet,
+  // or this client did not read, and its queue was full. None is lost; many say that it reads too slowly.
+  virtual uint64_t n_fetched() const = 0;
   // Set while the broker has no room and jobs wait here for it.
   virtual std::optional<FullNotice> held_back() const = 0;
   virtual const std::string& name() const = 0;

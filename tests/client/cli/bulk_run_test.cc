@@ -50,6 +50,7 @@ class BackwardsClient final : public Client {
   Result<Message> ask(Message, Duration) override { return fail(ErrorCode::kTimeout, "nobody there"); }
   std::optional<FullNotice> held_back() const override { return held_back_; }
   const std::string& name() const override { return name_; }
+  uint64_t n_fetched() const override { return 0; }
   bool broker_seen() const override { return true; }
 
   size_t answers_at_once = 1'000'000;

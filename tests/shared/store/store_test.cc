@@ -235,6 +235,17 @@ TEST_F(StoreTest, RefusesFilesThatAreNoStore) {
   EXPECT_THAT(environment.error().text, HasSubstr(folder().string()));
 }
 
+// The power went while the first file was written: nobody was promised anything yet, so it is begun again.
+TEST_F(StoreTest, BeginsAgainWhenItsBeginningWasCutOff) {
+  std::filesystem::create_directories(folder() / "new");
+  std::ofstream(folder() / "new" / "data.mdb") << std::string(5000, '\0');
+  Environment environment = open();
+  Table jobs = *environment.table("jobs");
+  put(environment, jobs, "a", "1");
+  EXPECT_EQ(get(environment, jobs, "a"), "1");
+  EXPECT_FALSE(std::filesystem::exists(folder() / "new"));
+}
+
 TEST_F(StoreTest, SaysWhenItsFolderCannotBeMade) {
   std::ofstream(temp_ / "file") << "in the way";
   const auto environment = Environment::open(temp_ / "file/store", small());
