@@ -256,11 +256,15 @@ void Broker::tell_state() {
 }
 
 void Broker::log_events(const std::vector<Event>& events) const {
+  const WorkerTable& workers = dispatcher_->workers();
   for (const Event& event : events) {
-    if (const auto* hello = std::get_if<Hello>(&event.message)) {
-      log_.info("worker said hello worker={} host={} credit={} held={}", hello->worker, hello->host,
-                hello->credit_max, hello->held.size());
-    }
+    const auto* const hello = std::get_if<Hello>(&event.message);
+    if (hello == nullptr) continue;
+    // One that has nothing to do says it again and again, to hear that we are there.
+    const auto known = workers.all().find(hello->worker);
+    if (known != workers.all().end() && workers[known->second].peer == event.from.peer) continue;
+    log_.info("worker said hello worker={} host={} credit={} held={}", hello->worker, hello->host,
+              hello->credit_max, hello->held.size());
   }
 }
 

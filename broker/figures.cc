@@ -22,7 +22,8 @@ void add_queue(MetricPage& page, const BrokerFigures& figures) {
              number(figures.n_finished_kept));
   page.gauge("tandem_jobs_dead", "Of those, the ones given up: tandem dead lists them.",
              number(figures.n_dead_kept));
-  page.gauge("tandem_clients", "Clients that have jobs here, finished ones too.", number(figures.n_clients));
+  page.gauge("tandem_clients", "Clients with jobs here, finished ones too, or with some a moment ago.",
+             number(figures.n_clients));
 }
 
 void add_jobs(MetricPage& page, const DispatcherCounters& counters) {

@@ -34,7 +34,7 @@ struct BrokerFigures {
   uint64_t n_ready = 0, n_delayed = 0, n_leased = 0;
   uint64_t n_finished_kept = 0, n_dead_kept = 0;
   uint64_t oldest_ready_ms = 0;
-  uint64_t n_clients = 0;  // that have jobs here, finished ones too
+  uint64_t n_clients = 0;  // with jobs here, finished ones too, or with some a moment ago
   uint64_t n_workers = 0;
   std::vector<WorkerFigures> workers;  // the first thousand by name
   DispatcherCounters counters;

@@ -5,6 +5,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <map>
+#include <sstream>
+
 #include "tests/support/notify_socket.h"
 #include "tests/support/prometheus_text.h"
 #include "tests/system/deployment.h"
@@ -98,6 +102,59 @@ TEST(Operation, CheckAndBackupWorkBesideABrokerUnderLoad) {
   } while (run.running());
   EXPECT_EQ(run.wait(), 0) << run.err();
   EXPECT_THAT(run_process({"tandem-broker", "check", journal}).out, HasSubstr("accepted=400 finished=400"));
+}
+
+// ---- configs/systemd -------------------------------------------------------------------------------------
+
+std::string unit(const std::string& name) {
+  std::ifstream file("../configs/systemd/" + name);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+const std::vector<std::string> kUnits = {"tandem-broker.service", "tandem-worker@.service"};
+
+TEST(Operation, SystemdUnderstandsTheUnits) {
+  if (run_process({"/bin/sh", "-c", "command -v systemd-analyze"}).status != 0) {
+    GTEST_SKIP() << "systemd-analyze is not installed";
+  }
+  Deployment here;
+  for (const std::string& name : kUnits) {
+    std::string text = unit(name);
+    const std::string installed = "/usr/local/bin";
+    for (size_t at = 0; (at = text.find(installed)) != std::string::npos;) {
+      text.replace(at, installed.size(), bin_dir().string());
+    }
+    const RunResult run =
+        run_process({"/bin/sh", "-c", "systemd-analyze verify \"$0\"", here.write(name, text)});
+    EXPECT_EQ(run.status, 0) << run.err;
+    EXPECT_EQ(run.out + run.err, "") << name;
+  }
+}
+
+// A setting that is renamed is renamed in the units, too.
+TEST(Operation, TheProgramsUnderstandWhatTheUnitsSet) {
+  for (const std::string& name : kUnits) {
+    std::istringstream lines(unit(name));
+    std::map<std::string, std::string> environment;
+    const std::string key = "Environment=";
+    std::string program;
+    for (std::string line; std::getline(lines, line);) {
+      const size_t equals = line.find('=', key.size());
+      if (line.starts_with(key))
+        environment[line.substr(key.size(), equals - key.size())] = line.substr(equals + 1);
+      if (line.starts_with("ExecStart=/usr/local/bin/")) program = line.substr(25, line.find(' ') - 25);
+      EXPECT_TRUE(!line.starts_with("Type=") || line == "Type=notify");
+    }
+    ASSERT_FALSE(program.empty()) << name;
+    const RunResult run =
+        run_process({program, "--print-config"}, {.input = "", .environment = environment, .output_dir = ""});
+    EXPECT_EQ(run.status, 0) << run.err;
+    EXPECT_THAT(run.out, HasSubstr("/run/tandem/work"));
+    for (const auto& [variable, value] : environment) {
+      if (!variable.starts_with("TANDEM_") || variable == "TANDEM_RUN_DIR") continue;
+      EXPECT_THAT(run.out, HasSubstr(value));
+    }
+  }
 }
 
 }  // namespace

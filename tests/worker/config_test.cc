@@ -58,6 +58,27 @@ TEST(WorkerConfigTest, TheShippedFileSaysTheDefaults) {
   EXPECT_EQ(shipped, defaults);
 }
 
+// In a container the machine's name is a new one at every start, and its caches would be strangers.
+TEST(WorkerConfigTest, AHostIsTheMachineUnlessItIsNamed) {
+  auto config = load_worker_config(sets({}));
+  ASSERT_TRUE(config && complete(*config));
+  EXPECT_EQ(config->host, host_name());
+  config = load_worker_config(sets({"worker.host=rack-7"}));
+  ASSERT_TRUE(config && complete(*config));
+  EXPECT_EQ(config->host, "rack-7");
+  const auto too_long = load_worker_config(sets({"worker.host=" + std::string(129, 'x')}));
+  ASSERT_FALSE(too_long);
+  EXPECT_THAT(too_long.error().text, HasSubstr("worker.host"));
+}
+
+TEST(WorkerConfigTest, FiguresAreForThisMachineUnlessSaidOtherwise) {
+  EXPECT_TRUE(load_worker_config(sets({"metrics.listen=127.0.0.1:9465"})));
+  EXPECT_TRUE(load_worker_config(sets({"metrics.listen=0.0.0.0:9465", "metrics.beyond_loopback=true"})));
+  const auto open = load_worker_config(sets({"metrics.listen=0.0.0.0:9465"}));
+  ASSERT_FALSE(open);
+  EXPECT_THAT(open.error().text, HasSubstr("metrics.beyond_loopback"));
+}
+
 TEST(WorkerConfigTest, NamesAWorkerAfterItsHostAndProcess) {
   WorkerConfig config;
   config.model = config.tasks = "given";

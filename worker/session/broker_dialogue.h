@@ -48,6 +48,8 @@ class BrokerDialogue {
   // Welcomed, and not heard of for kSilentLeases leases.
   static constexpr int kSilentLeases = 3;
   bool is_silent(TimePoint now) const;
+  // Silent, and then asked in vain for one more lease. A broker that has nothing to do is silent, too.
+  bool is_deaf(TimePoint now) const { return welcomed_ && now - heard_at_ >= (kSilentLeases + 1) * lease_; }
 
   // A message could not be sent: the broker is away. When it is back it hears Hello first.
   void broker_is_away(TimePoint now);

@@ -149,12 +149,12 @@ void Session::look_for_stuck_results() {
 }
 
 void Session::look_for_silence() {
-  const bool is_silent = dialogue_.is_silent(clock_.now());
-  if (is_silent && !broker_silent_) {
-    log_.warn("nothing heard from the broker at {} for {} leases, asking whether it is there",
-              work_.endpoint(), BrokerDialogue::kSilentLeases);
+  const bool is_deaf = dialogue_.is_deaf(clock_.now());
+  if (is_deaf && !broker_silent_) {
+    log_.warn("nothing heard from the broker at {} for {} leases, although it was asked whether it is there",
+              work_.endpoint(), BrokerDialogue::kSilentLeases + 1);
   }
-  broker_silent_ = is_silent;
+  broker_silent_ = is_deaf;
 }
 
 void Session::speak(const Message& message) {

@@ -15,8 +15,8 @@ namespace {
 
 using tandem::testing::TempDir;
 
-constexpr uint64_t kJobsPerTurn = 20;
-constexpr uint64_t kKeptTurns = 25;
+constexpr uint64_t kJobsPerTurn = 50;
+constexpr uint64_t kKeptTurns = 10;
 
 class Queue {
  public:
@@ -83,8 +83,8 @@ TEST(JournalSizeTest, AQueueUnderConstantLoadHasAFileOfConstantSize) {
     Queue queue(folder);
     queue.turns(8 * kKeptTurns);
     const uintmax_t early = queue.file_bytes();
-    queue.turns(64 * kKeptTurns);
-    EXPECT_LE(queue.file_bytes(), early + early / 4) << "after 8 times as many jobs";
+    queue.turns(48 * kKeptTurns);
+    EXPECT_LE(queue.file_bytes(), early + early / 4) << "after 7 times as many jobs";
     EXPECT_LE(queue.file_bytes(), 3 * queue.used_bytes());
     RecordProperty("early_kib", static_cast<int>(early >> 10));
     RecordProperty("late_kib", static_cast<int>(queue.file_bytes() >> 10));

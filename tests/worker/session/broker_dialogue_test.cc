@@ -272,8 +272,13 @@ TEST_F(BrokerDialogueTest, SaysHelloToABrokerThatIsSilentForSeveralLeases) {
   EXPECT_TRUE(dialogue_.welcomed()) << "it may live, and have nothing to say";
   clock_.advance(3s);
   EXPECT_EQ(due(), "hello 1@1") << "until it is heard of";
+  // An idle broker answers that, and nobody is warned of it.
+  EXPECT_FALSE(dialogue_.is_deaf(clock_.now()));
+  clock_.advance(6s);
+  EXPECT_TRUE(dialogue_.is_deaf(clock_.now()));
   dialogue_.hear(Welcome{9000, 3000}, clock_.now());
   EXPECT_FALSE(dialogue_.is_silent(clock_.now()));
+  EXPECT_FALSE(dialogue_.is_deaf(clock_.now()));
   clock_.advance(3s);
   EXPECT_EQ(due(), "heartbeat 1@1");
 }
