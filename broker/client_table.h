@@ -32,7 +32,7 @@ struct Client {
   TimePoint allowance_at;
 };
 
-// What limit a job would break, and when to try again.
+// What limit a job would break, and when to try again; 0: never, it breaks the limit alone.
 struct OverLimit {
   std::string text;
   milliseconds retry_after;
