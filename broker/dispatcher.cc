@@ -83,9 +83,10 @@ void Dispatcher::start(TimePoint now, int64_t wall_ms) {
   // What was replayed may still be with a worker: no twin joins it before that is known.
   jobs_.for_unfinished(0, [&](Slot job) {
     JobRecord& record = jobs_[job];
-    const int64_t delay_ms = std::exchange(record.finished_ms, 0) - wall_ms;
+    const int64_t delay_ms = record.left_ms(std::exchange(record.finished_ms, 0), wall_ms);
     if (record.expires_ms != 0) {
-      expiries_.add(now + milliseconds(std::max<int64_t>(record.expires_ms - wall_ms, 0)), jobs_.ticket(job));
+      const int64_t ttl_ms = std::max<int64_t>(record.left_ms(record.expires_ms, wall_ms), 0);
+      expiries_.add(now + milliseconds(ttl_ms), jobs_.ticket(job));
     }
     if (delay_ms > config_.restart_grace.count()) {
       delay(job, now + milliseconds(delay_ms));

@@ -111,8 +111,10 @@ void Dispatcher::lend(Turn& turn) {
     item.id = record.id;
     item.attempt = record.attempt;
     item.urgency = record.urgency;
-    if (record.expires_ms != 0) {
-      item.ttl_ms = static_cast<uint64_t>(std::max<int64_t>(record.expires_ms - turn.at.wall_ms, 1));
+    // A job whose time is over is not here any more, so if it seems to be, the wall clock was set forward:
+    // then the worker is told of no limit, and is called off when the time has come.
+    if (record.expires_ms > turn.at.wall_ms) {
+      item.ttl_ms = static_cast<uint64_t>(record.left_ms(record.expires_ms, turn.at.wall_ms));
     }
     basket.job.items.push_back(std::move(item));
     basket.bodies.push_back(record.sequence);

@@ -51,6 +51,11 @@ struct JobRecord {
   bool is_acknowledged = false;
 
   uint32_t n_attempts() const { return attempt - excused; }  // that count
+  // From now to `end_ms`, such as expires_ms. If the wall clock was set back, no longer than from the
+  // beginning.
+  int64_t left_ms(int64_t end_ms, int64_t wall_ms) const {
+    return end_ms - (wall_ms < accepted_ms ? accepted_ms : wall_ms);
+  }
 };
 static_assert(sizeof(JobRecord) <= 144, "ten million jobs in 2 GB");
 
