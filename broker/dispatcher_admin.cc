@@ -157,7 +157,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Revive& message) {
     record.is_acknowledged = false;
     record.finished = 0;
     record.finished_ms = 0;
-    record.attempt = record.excused = record.failed_attempt = 0;
+    record.attempt = record.excused = record.ended_attempt = 0;
     --client.n_kept;
     ++client.n_unfinished;
     client.unfinished_bytes += record.payload_bytes;

@@ -82,7 +82,9 @@ void Dispatcher::hear(Turn& turn, Worker& worker, const Returned& message) {
     if (job == kNoSlot || leases_.holder(job) != &worker || jobs_[job].attempt != returned.attempt) continue;
     JobRecord& record = jobs_[job];
     record.excused = std::min(record.excused + 1, record.attempt);
+    record.ended_attempt = record.attempt;
     ++counters_.returned;
+    workers_.count_gave_back(worker, turn.at.time);
     give_back(turn, job, "worker '" + worker.name + "' gave it back", milliseconds(0));
   }
 }
@@ -99,7 +101,7 @@ void Dispatcher::hear_held(Turn& turn, Worker& worker, const std::vector<HeldLea
     } else if (const Worker* holder = leases_.holder(job); holder == nullptr) {
       // A heartbeat that was overtaken by the news that the attempt failed, or that the job was returned.
       const JobRecord& record = jobs_[job];
-      if (named.attempt <= record.failed_attempt) continue;
+      if (named.attempt <= record.ended_attempt) continue;
       detach(job);
       flights_.lead_if_free(job);
       leases_.grant(job, worker, named.attempt, turn.at.time);
@@ -132,7 +134,7 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
       ++counters_.late_results;
       return;
     }
-    record.failed_attempt = item.attempt;
+    record.ended_attempt = item.attempt;
     return give_back(turn, job, "worker '" + worker_name + "': " + item.error.text,
                      pause_after(config_, record));
   }
@@ -146,7 +148,10 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
   } else {
     call_off(turn, job);
   }
-  if (worker != nullptr) ++worker->finished;
+  if (worker != nullptr) {
+    ++worker->finished;
+    worker->gave_back_at = {};
+  }
 
   FinishedFact outcome;
   outcome.attempt = item.attempt;

@@ -36,13 +36,13 @@ struct JobRecord {
 
   uint32_t cost = 1;
   uint32_t payload_bytes = 0;
-  uint32_t client = 0;          // in the ClientTable
-  uint32_t attempt = 0;         // leases so far, which is also the number of the newest one
-  uint32_t excused = 0;         // of those, the ones not counted against attempts_max
-  uint32_t failed_attempt = 0;  // the newest that its worker reported as failed
-  uint32_t holder = 0;          // kLeased: in the WorkerTable. Waits::kTwin: the slot of the job that runs
-  Slot previous = kNoSlot;      // in the list that the job is in: leases of a worker, twins of a job,
-  Slot next = kNoSlot;          // outcomes that a client did not acknowledge
+  uint32_t client = 0;         // in the ClientTable
+  uint32_t attempt = 0;        // leases so far, which is also the number of the newest one
+  uint32_t excused = 0;        // of those, the ones not counted against attempts_max
+  uint32_t ended_attempt = 0;  // the newest that its worker said to have failed, or gave back
+  uint32_t holder = 0;         // kLeased: in the WorkerTable
+  Slot previous = kNoSlot;     // in the list that the job is in: leases of a worker, twins of a job,
+  Slot next = kNoSlot;         // outcomes that a client did not acknowledge
   uint8_t attempts_max = 0;
   uint8_t priority = kPriorityDefault;
   Urgency urgency = Urgency::kBulk;
