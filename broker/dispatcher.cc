@@ -184,16 +184,28 @@ ReadyQueue& Dispatcher::queue_of(Slot job) {
 void Dispatcher::enqueue(Slot job) {
   if (flights_.lead_or_join(job)) return queue_of(job).push(job);
   ++counters_.joined;
-  // Whoever waits for a job lends it its urgency.
-  const JobRecord& twin = jobs_[job];
-  JobRecord& leader = jobs_[twin.holder];
-  if (leader.waits != Waits::kTurn) return;
-  const auto rank = [](const JobRecord& one) { return std::pair(one.urgency, one.priority); };
-  if (rank(twin) <= rank(leader)) return;
-  queue_of(twin.holder).remove(twin.holder);
-  leader.urgency = twin.urgency;
-  leader.priority = twin.priority;
-  queue_of(twin.holder).push(twin.holder);
+  // Whoever waits for a job lends it its urgency; and a client with few jobs does not wait in the line of one
+  // with many because it asks the same.
+  const Slot leader = flights_.leader_of(job);
+  raise(leader, jobs_[job]);
+  if (jobs_[leader].waits != Waits::kTurn || jobs_[leader].attempt > 0) return;
+  const Client& own = clients_[jobs_[job].client];
+  const Client& other = clients_[jobs_[leader].client];
+  if (own.n_unfinished >= other.n_unfinished) return;
+  raise(job, jobs_[leader]);
+  queue_of(leader).remove(leader);
+  flights_.take_over(job);
+  queue_of(job).push(job);
+}
+
+void Dispatcher::raise(Slot job, const JobRecord& to) {
+  JobRecord& record = jobs_[job];
+  if (std::pair(to.urgency, to.priority) <= std::pair(record.urgency, record.priority)) return;
+  const bool is_queued = record.waits == Waits::kTurn;
+  if (is_queued) queue_of(job).remove(job);
+  record.urgency = to.urgency;
+  record.priority = to.priority;
+  if (is_queued) queue_of(job).push(job);
 }
 
 void Dispatcher::delay(Slot job, TimePoint until) {
@@ -263,7 +275,9 @@ void Dispatcher::finish(Turn& turn, Slot job, FinishedFact outcome) {
       finish_one(turn, twin, outcome);
       continue;
     }
-    if (outcome.state == JobState::kDead) record.attempt = n_attempts;  // they were for its payload, too
+    // They were for its payload, too.
+    if (outcome.state == JobState::kDead)
+      record.attempt = std::max(record.attempt, record.excused + n_attempts);
     enqueue(twin);
   }
   finish_one(turn, job, std::move(outcome));

@@ -92,7 +92,13 @@ void Dispatcher::lend(Turn& turn) {
     // Replayed jobs have not looked for their like yet. One that waits behind this one need not wait longer.
     if (record.sequence <= last_replayed_ && !flights_.lead_or_join(slot)) {
       ++counters_.joined;
-      continue;
+      const Slot leader = flights_.leader_of(slot);
+      if (jobs_[leader].waits != Waits::kTurn) {
+        raise(leader, record);
+        continue;
+      }
+      queue_of(leader).remove(leader);
+      flights_.take_over(slot);
     }
     if (record.attempt > 0) {
       ++counters_.redelivered;

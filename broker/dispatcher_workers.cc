@@ -156,6 +156,10 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
   FinishedFact outcome;
   outcome.attempt = item.attempt;
   outcome.state = is_error ? JobState::kFailed : JobState::kDone;
+  // A worker that looks at the time, too. It is the job's own time, not that of those that wait for the same.
+  if (is_error && item.error.code == ErrorCode::kExpired && record.expires_ms != 0) {
+    outcome.state = JobState::kExpired;
+  }
   outcome.error = std::move(item.error);
   outcome.worker = worker_name;
   if (!is_error) outcome.payload = std::move(item.payload);

@@ -32,11 +32,26 @@ class Flights {
       leaders_.insert(job, at());
       return true;
     }
-    JobRecord& record = (*jobs_)[job];
-    record.waits = Waits::kTwin;
-    record.holder = leader;
+    (*jobs_)[job].waits = Waits::kTwin;
     twins_[leader].push_back(*jobs_, job);
     return false;
+  }
+
+  // The job that this one's payload is led by; kNoSlot if there is none.
+  Slot leader_of(Slot job) const { return leaders_.find((*jobs_)[job].payload_hash, at()); }
+
+  // The job, which waits for its leader, leads, and the other, which must wait for nothing, now waits for it.
+  void take_over(Slot job) {
+    const Slot leader = leader_of(job);
+    auto twins = twins_.extract(leader);
+    twins.mapped().remove(*jobs_, job);
+    twins.mapped().push_back(*jobs_, leader);
+    twins.key() = job;
+    twins_.insert(std::move(twins));
+    (*jobs_)[job].waits = Waits::kNothing;
+    (*jobs_)[leader].waits = Waits::kTwin;
+    leaders_.erase(leader, at());
+    leaders_.insert(job, at());
   }
 
   // For a job that is leased already: it leads unless another does.
@@ -48,7 +63,7 @@ class Flights {
   void leave(Slot job) {
     JobRecord& record = (*jobs_)[job];
     TANDEM_ASSERT(record.waits == Waits::kTwin, "only who joined can leave");
-    const auto found = twins_.find(record.holder);
+    const auto found = twins_.find(leader_of(job));
     found->second.remove(*jobs_, job);
     if (found->second.empty()) twins_.erase(found);
     record.waits = Waits::kNothing;
