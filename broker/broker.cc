@@ -181,7 +181,7 @@ Result<void> Broker::add_payloads(Fetched& fetched, const std::vector<Sequence>&
         item.payload = std::move(body->payload);
         item.error = std::move(body->error);
       } else if (body.error().code == ErrorCode::kNotFound) {
-        item.state = JobState::kUnknown;  // forgotten in this very turn
+        continue;  // forgotten or put back in this very turn: whoever asks again is told
       } else if (body.error().code == ErrorCode::kCorrupt) {
         item.state = JobState::kFailed;
         item.error = std::move(body).error();

@@ -12,6 +12,9 @@ namespace {
 // When a place is free depends on the workers; this is how often it is worth to ask.
 constexpr milliseconds kPlaceRetry{1'000};
 
+// Of an allowance that was filled in small steps: whoever comes when it was told to is let in.
+constexpr double kRounding = 1e-6;
+
 }  // namespace
 
 uint32_t ClientTable::number_of(std::string_view name, TimePoint now) {
@@ -55,6 +58,13 @@ std::optional<OverLimit> ClientTable::admit(uint32_t number, size_t payload_byte
                     client.name, client.n_unfinished),
         kPlaceRetry};
   }
+  if (limits_.bytes_max > 0 && payload_bytes > limits_.bytes_max) {
+    return OverLimit{
+        fmt::format("limits.bytes_max: the jobs of client '{}' may have {} bytes, and this one alone "
+                    "has {}",
+                    client.name, limits_.bytes_max, payload_bytes),
+        milliseconds(0)};
+  }
   if (limits_.bytes_max > 0 && client.unfinished_bytes + payload_bytes > limits_.bytes_max) {
     return OverLimit{fmt::format("limits.bytes_max: the jobs of client '{}' have {} bytes, and may have {}; "
                                  "this one brings {} more",
@@ -63,13 +73,13 @@ std::optional<OverLimit> ClientTable::admit(uint32_t number, size_t payload_byte
   }
   if (limits_.jobs_per_second > 0) {
     refill(client, now);
-    if (client.allowance < 1) {
+    if (client.allowance < 1 - kRounding) {
       const double wait_ms = 1'000 * (1 - client.allowance) / limits_.jobs_per_second;
       return OverLimit{fmt::format("limits.jobs_per_second: client '{}' brings more than {} jobs a second",
                                    client.name, limits_.jobs_per_second),
                        milliseconds(static_cast<int64_t>(std::ceil(wait_ms)))};
     }
-    client.allowance -= 1;
+    client.allowance = std::max(client.allowance - 1, 0.0);
   }
   return std::nullopt;
 }

@@ -34,7 +34,7 @@ struct Client {
   bool is_leaving = false;
 };
 
-// What limit a job would break, and when to try again.
+// What limit a job would break, and when to try again; 0: never, it breaks the limit alone.
 struct OverLimit {
   std::string text;
   milliseconds retry_after;

@@ -82,9 +82,10 @@ void Dispatcher::start(TimePoint now, int64_t wall_ms) {
   // What was replayed may still be with a worker: no twin joins it before that is known.
   jobs_.for_unfinished(0, [&](Slot job) {
     JobRecord& record = jobs_[job];
-    const int64_t delay_ms = record.finished_ms() - wall_ms;
+    const int64_t delay_ms = record.left_ms(record.finished_ms(), wall_ms);
     if (record.expires_ms != 0) {
-      expiries_.add(now + milliseconds(std::max<int64_t>(record.expires_ms - wall_ms, 0)), jobs_.ticket(job));
+      const int64_t ttl_ms = std::max<int64_t>(record.left_ms(record.expires_ms, wall_ms), 0);
+      expiries_.add(now + milliseconds(ttl_ms), jobs_.ticket(job));
     }
     if (delay_ms > config_.restart_grace.count()) {
       delay(job, now + milliseconds(delay_ms));
@@ -182,16 +183,28 @@ ReadyQueue& Dispatcher::queue_of(Slot job) {
 void Dispatcher::enqueue(Slot job) {
   if (flights_.lead_or_join(job)) return queue_of(job).push(job);
   ++counters_.joined;
-  // Whoever waits for a job lends it its urgency.
-  const JobRecord& twin = jobs_[job];
-  JobRecord& leader = jobs_[twin.holder];
-  if (leader.waits != Waits::kTurn) return;
-  const auto rank = [](const JobRecord& one) { return std::pair(one.urgency, one.priority); };
-  if (rank(twin) <= rank(leader)) return;
-  queue_of(twin.holder).remove(twin.holder);
-  leader.urgency = twin.urgency;
-  leader.priority = twin.priority;
-  queue_of(twin.holder).push(twin.holder);
+  // Whoever waits for a job lends it its urgency; and a client with few jobs does not wait in the line of one
+  // with many because it asks the same.
+  const Slot leader = flights_.leader_of(job);
+  raise(leader, jobs_[job]);
+  if (jobs_[leader].waits != Waits::kTurn || jobs_[leader].attempt > 0) return;
+  const Client& own = clients_[jobs_[job].client];
+  const Client& other = clients_[jobs_[leader].client];
+  if (own.n_unfinished >= other.n_unfinished) return;
+  raise(job, jobs_[leader]);
+  queue_of(leader).remove(leader);
+  flights_.take_over(job);
+  queue_of(job).push(job);
+}
+
+void Dispatcher::raise(Slot job, const JobRecord& to) {
+  JobRecord& record = jobs_[job];
+  if (std::pair(to.urgency, to.priority) <= std::pair(record.urgency, record.priority)) return;
+  const bool is_queued = record.waits == Waits::kTurn;
+  if (is_queued) queue_of(job).remove(job);
+  record.urgency = to.urgency;
+  record.priority = to.priority;
+  if (is_queued) queue_of(job).push(job);
 }
 
 void Dispatcher::delay(Slot job, TimePoint until) {
@@ -260,7 +273,10 @@ void Dispatcher::finish(Turn& turn, Slot job, FinishedFact outcome) {
       finish_one(turn, twin, outcome);
       continue;
     }
-    if (outcome.state == JobState::kDead) record.see_attempt(n_tries);  // they were for its payload, too
+    // They were for its payload, too.
+    if (outcome.state == JobState::kDead && record.tries < n_tries) {
+      record.see_attempt(record.attempt + n_tries - record.tries);
+    }
     enqueue(twin);
   }
   finish_one(turn, job, std::move(outcome));

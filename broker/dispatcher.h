@@ -128,6 +128,7 @@ class Dispatcher {
   void hear_at_work(Turn& turn, Event& event);
   void hear_at_results(Turn& turn, Event& event);
   void enqueue(Slot job);  // the job waits for nothing: into the queue, or it joins an equal one
+  void raise(Slot job, const JobRecord& to);  // to that one's urgency and priority, if they are higher
   void delay(Slot job, TimePoint until);
   void detach(Slot job);  // the job is ready: afterwards it waits for nothing
   void give_back(Turn& turn, Slot job, const std::string& reason, milliseconds pause);

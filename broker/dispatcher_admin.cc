@@ -82,7 +82,8 @@ JobStatus Dispatcher::status_of(const Turn& turn, Slot job) {
   status.payload_bytes = record.payload_bytes;
   if (record.waits == Waits::kTime) status.delay_ms = ms_between(turn.at.time, record.until());
   if (record.expires_ms != 0 && !is_finished(record.state)) {
-    status.ttl_ms = static_cast<uint64_t>(std::max<int64_t>(record.expires_ms - turn.at.wall_ms, 1));
+    status.ttl_ms =
+        static_cast<uint64_t>(std::max<int64_t>(record.left_ms(record.expires_ms, turn.at.wall_ms), 1));
   }
   status.place = is_finished(record.state) ? record.finished() : record.sequence;
   return status;
@@ -154,14 +155,15 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Revive& message) {
     turn.plan.facts.forgotten.push_back(record.finished());
     record.state = JobState::kReady;
     record.is_acknowledged = false;
-    record.attempt = record.failed_attempt = 0;
+    record.attempt = record.ended_attempt = 0;
     record.tries = 0;
     --client.n_kept;
     ++client.n_unfinished;
     client.unfinished_bytes += record.payload_bytes;
     jobs_.arrive_again(job);
     if (record.expires_ms != 0) {
-      expiries_.add(turn.at.time + milliseconds(record.expires_ms - turn.at.wall_ms), jobs_.ticket(job));
+      const milliseconds left(record.left_ms(record.expires_ms, turn.at.wall_ms));
+      expiries_.add(turn.at.time + left, jobs_.ticket(job));
     }
     enqueue(job);
     answer.items.push_back({id, jobs_[job].state, {}, 0});

@@ -84,6 +84,8 @@ AcceptedItem Dispatcher::accept(Turn& turn, std::string_view client_name, Submit
   const uint32_t number = clients_.number_of(client_name, turn.at.time);
   if (auto over = clients_.admit(number, item.payload.size(), turn.at.time)) {
     const auto retry_ms = static_cast<uint32_t>(over->retry_after.count());
+    clients_.release(number, turn.at.time);  // it may have come with this job
+    if (retry_ms == 0) return refused(item.id, ErrorCode::kTooLong, std::move(over->text));
     return refused(item.id, ErrorCode::kFull,
                    std::move(over->text) + "; retry after " + std::to_string(retry_ms) + " ms", retry_ms);
   }

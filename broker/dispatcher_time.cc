@@ -89,10 +89,16 @@ void Dispatcher::lend(Turn& turn) {
     Worker* worker = workers_.pick(record.route, record.cost, record.urgency, heard_after);
     if (worker == nullptr) break;
     ready_.pop();
-    // Replayed jobs have not looked for their like yet.
+    // Replayed jobs have not looked for their like yet. One that waits behind this one need not wait longer.
     if (record.sequence <= last_replayed_ && !flights_.lead_or_join(slot)) {
       ++counters_.joined;
-      continue;
+      const Slot leader = flights_.leader_of(slot);
+      if (jobs_[leader].waits != Waits::kTurn) {
+        raise(leader, record);
+        continue;
+      }
+      queue_of(leader).remove(leader);
+      flights_.take_over(slot);
     }
     if (record.attempt > 0) {
       ++counters_.redelivered;
@@ -111,8 +117,10 @@ void Dispatcher::lend(Turn& turn) {
     item.id = record.id;
     item.attempt = record.attempt;
     item.urgency = record.urgency;
-    if (record.expires_ms != 0) {
-      item.ttl_ms = static_cast<uint64_t>(std::max<int64_t>(record.expires_ms - turn.at.wall_ms, 1));
+    // A job whose time is over is not here any more, so if it seems to be, the wall clock was set forward:
+    // then the worker is told of no limit, and is called off when the time has come.
+    if (record.expires_ms > turn.at.wall_ms) {
+      item.ttl_ms = static_cast<uint64_t>(record.left_ms(record.expires_ms, turn.at.wall_ms));
     }
     basket.job.items.push_back(std::move(item));
     basket.bodies.push_back(record.sequence);
@@ -122,32 +130,40 @@ void Dispatcher::lend(Turn& turn) {
 }
 
 // A worker without jobs, none in the queue, and a worker with several: half of those that came to it last may
-// be had back, as far as it has not begun them.
+// be had back, as far as it has not begun them. Only it knows whether it has any; so those with several are
+// asked in turn.
 void Dispatcher::recall(Turn& turn) {
   if (!ready_.empty() || leases_.size() < 2 || turn.at.time < next_recall_) return;
   next_recall_ = turn.at.time + kRecallEvery;
   const TimePoint heard_after = turn.at.time - kHeartbeatsMissedMax * config_.heartbeat;
   bool is_idle = false;
-  Worker* busiest = nullptr;
+  Worker* asked = nullptr;
+  const auto is_before = [](const Worker& a, const Worker& b) {
+    return a.recalled_at != b.recalled_at ? a.recalled_at < b.recalled_at : a.leases.size() > b.leases.size();
+  };
   for (const auto& [name, number] : workers_.all()) {
     Worker& worker = workers_[number];
     if (worker.leases.empty()) {
       is_idle |= worker.has_room(Urgency::kBulk, 1) && worker.heard_at > heard_after;
-    } else if (busiest == nullptr || worker.leases.size() > busiest->leases.size()) {
-      busiest = &worker;
+    } else if (worker.leases.size() > 1 && turn.at.time - worker.recalled_at >= config_.heartbeat / 4) {
+      if (asked == nullptr || is_before(worker, *asked)) asked = &worker;
     }
   }
-  if (!is_idle || busiest == nullptr || busiest->leases.size() < 2) return;
-  if (turn.at.time - busiest->recalled_at < config_.heartbeat / 4) return;
-  busiest->recalled_at = turn.at.time;
-  const std::vector<Slot> leases = leases_.of_worker(*busiest);
+  if (!is_idle || asked == nullptr) return;
+  asked->recalled_at = turn.at.time;
+  // Heartbeats change the order of the leases, so it does not tell which came last.
+  std::vector<Slot> newest = leases_.of_worker(*asked);
+  const auto came_later = [&](Slot a, Slot b) {
+    return std::pair(jobs_[a].leased_at(), jobs_[a].sequence) >
+           std::pair(jobs_[b].leased_at(), jobs_[b].sequence);
+  };
+  std::sort(newest.begin(), newest.end(), came_later);
+  newest.resize(std::min(newest.size() / 2, limits::kItemsPerMessageMax));
   Recall message;
-  for (size_t i = leases.size() - leases.size() / 2; i < leases.size(); ++i) {
-    if (turn.at.time - jobs_[leases[i]].leased_at() < kRecallAfter) continue;
-    message.ids.push_back(jobs_[leases[i]].id);
-    if (message.ids.size() == limits::kItemsPerMessageMax) break;
+  for (const Slot job : newest) {
+    if (turn.at.time - jobs_[job].leased_at() >= kRecallAfter) message.ids.push_back(jobs_[job].id);
   }
-  if (!message.ids.empty()) turn.say({Door::kWork, busiest->peer}, std::move(message));
+  if (!message.ids.empty()) turn.say({Door::kWork, asked->peer}, std::move(message));
 }
 
 void Dispatcher::forget_old(Turn& turn) {

@@ -81,7 +81,9 @@ void Dispatcher::hear(Turn& turn, Worker& worker, const Returned& message) {
     const Slot job = jobs_.find(returned.id);
     if (job == kNoSlot || leases_.holder(job) != &worker || jobs_[job].attempt != returned.attempt) continue;
     jobs_[job].excuse();
+    jobs_[job].ended_attempt = jobs_[job].attempt;
     ++counters_.returned;
+    workers_.count_gave_back(worker, turn.at.time);
     give_back(turn, job, "worker '" + worker.name + "' gave it back", milliseconds(0));
   }
 }
@@ -98,7 +100,7 @@ void Dispatcher::hear_held(Turn& turn, Worker& worker, const std::vector<HeldLea
     } else if (const Worker* holder = leases_.holder(job); holder == nullptr) {
       // A heartbeat that was overtaken by the news that the attempt failed, or that the job was returned.
       const JobRecord& record = jobs_[job];
-      if (named.attempt <= record.failed_attempt) continue;
+      if (named.attempt <= record.ended_attempt) continue;
       detach(job);
       flights_.lead_if_free(job);
       leases_.grant(job, worker, named.attempt, turn.at.time);
@@ -131,7 +133,7 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
       ++counters_.late_results;
       return;
     }
-    record.failed_attempt = item.attempt;
+    record.ended_attempt = item.attempt;
     return give_back(turn, job, "worker '" + worker_name + "': " + item.error.text,
                      pause_after(config_, record));
   }
@@ -145,12 +147,18 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
   } else {
     call_off(turn, job);
   }
-  if (worker != nullptr) ++worker->finished;
+  if (worker != nullptr) {
+    ++worker->finished;
+    worker->gave_back_at = {};
+  }
 
   FinishedFact outcome;
   outcome.attempt = item.attempt;
-  const bool is_late = is_error && item.error.code == ErrorCode::kExpired;
-  outcome.state = is_late ? JobState::kExpired : is_error ? JobState::kFailed : JobState::kDone;
+  outcome.state = is_error ? JobState::kFailed : JobState::kDone;
+  // A worker that looks at the time, too. It is the job's own time, not that of those that wait for the same.
+  if (is_error && item.error.code == ErrorCode::kExpired && record.expires_ms != 0) {
+    outcome.state = JobState::kExpired;
+  }
   outcome.error = std::move(item.error);
   outcome.worker = worker_name;
   if (!is_error) outcome.payload = std::move(item.payload);

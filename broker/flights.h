@@ -32,11 +32,27 @@ class Flights {
       leaders_.insert((*jobs_)[job].payload_hash, job);
       return true;
     }
-    JobRecord& record = (*jobs_)[job];
-    record.waits = Waits::kTwin;
-    record.holder = leader;
+    (*jobs_)[job].waits = Waits::kTwin;
     twins_[leader].push_back(*jobs_, job);
     return false;
+  }
+
+  // The job that this one's payload is led by; kNoSlot if there is none.
+  Slot leader_of(Slot job) const { return leaders_.find((*jobs_)[job].payload_hash, at()); }
+
+  // The job, which waits for its leader, leads, and the other, which must wait for nothing, now waits for it.
+  void take_over(Slot job) {
+    const Slot leader = leader_of(job);
+    auto twins = twins_.extract(leader);
+    twins.mapped().remove(*jobs_, job);
+    twins.mapped().push_back(*jobs_, leader);
+    twins.key() = job;
+    twins_.insert(std::move(twins));
+    (*jobs_)[job].waits = Waits::kNothing;
+    (*jobs_)[leader].waits = Waits::kTwin;
+    const Hash128 payload = (*jobs_)[job].payload_hash;
+    leaders_.erase(payload, leader);
+    leaders_.insert(payload, job);
   }
 
   // For a job that is leased already: it leads unless another does.
@@ -49,7 +65,7 @@ class Flights {
   void leave(Slot job) {
     JobRecord& record = (*jobs_)[job];
     TANDEM_ASSERT(record.waits == Waits::kTwin, "only who joined can leave");
-    const auto found = twins_.find(record.holder);
+    const auto found = twins_.find(leader_of(job));
     found->second.remove(*jobs_, job);
     if (found->second.empty()) twins_.erase(found);
     record.waits = Waits::kNothing;

@@ -33,13 +33,13 @@ struct JobRecord {
 
   uint32_t cost = 1;
   uint32_t payload_bytes = 0;
-  uint32_t client = 0;          // in the ClientTable
-  uint32_t attempt = 0;         // leases so far, which is also the number of the newest one
-  uint32_t failed_attempt = 0;  // the newest that its worker reported as failed
-  uint32_t holder = 0;          // kLeased: in the WorkerTable. Waits::kTwin: the slot of the job that runs
-  Slot previous = kNoSlot;      // in the list that the job is in: leases of a worker, twins of a job,
-  Slot next = kNoSlot;          // outcomes that a client did not acknowledge
-  uint8_t tries = 0;            // of the attempts, those that count
+  uint32_t client = 0;         // in the ClientTable
+  uint32_t attempt = 0;        // leases so far, which is also the number of the newest one
+  uint32_t ended_attempt = 0;  // the newest that its worker said to have failed, or gave back
+  uint32_t holder = 0;         // kLeased: in the WorkerTable
+  Slot previous = kNoSlot;     // in the list that the job is in: leases of a worker, twins of a job,
+  Slot next = kNoSlot;         // outcomes that a client did not acknowledge
+  uint8_t tries = 0;           // of the attempts, those that count
   uint8_t attempts_max = 0;
   uint8_t priority = kPriorityDefault;
   Urgency urgency = Urgency::kBulk;
@@ -55,6 +55,12 @@ struct JobRecord {
   }
   // The newest attempt was nobody's fault.
   void excuse() { tries -= tries > 0 ? 1 : 0; }
+
+  // From now to `end_ms`, such as expires_ms. If the wall clock was set back, no longer than from the
+  // beginning.
+  int64_t left_ms(int64_t end_ms, int64_t wall_ms) const {
+    return end_ms - (wall_ms < accepted_ms ? accepted_ms : wall_ms);
+  }
 
   // Of a job without an outcome: when its lease began; and until when its lease, or its wait, goes.
   TimePoint leased_at() const { return TimePoint(Duration(first_)); }

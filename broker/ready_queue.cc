@@ -18,6 +18,27 @@ bool ReadyQueue::is_here(JobTable::Ticket job) const {
   return jobs_->is_same(job) && (*jobs_)[job.slot].waits == Waits::kTurn;
 }
 
+ReadyQueue::Line& ReadyQueue::line_of(Level& level, uint32_t client) {
+  const auto [found, is_new] = level.lines.try_emplace(client);
+  Line& line = found->second;
+  if (!is_new) return line;
+  line.clock = level.clock;
+  if (const auto away = level.away.find(client); away != level.away.end()) {
+    line.clock = std::max(line.clock, away->second);
+    level.away_in_order.erase({away->second, client});
+    level.away.erase(away);
+  }
+  level.turns.emplace(line.clock, client);
+  return line;
+}
+
+void ReadyQueue::forget_caught_up(Level& level) {
+  while (!level.away_in_order.empty() && level.away_in_order.begin()->first <= level.clock) {
+    level.away.erase(level.away_in_order.begin()->second);
+    level.away_in_order.erase(level.away_in_order.begin());
+  }
+}
+
 void ReadyQueue::push(Slot slot) {
   JobRecord& job = (*jobs_)[slot];
   TANDEM_ASSERT(job.waits == Waits::kNothing, "a job is in the ready queue once");
@@ -26,12 +47,7 @@ void ReadyQueue::push(Slot slot) {
   const size_t at = level_of(job);
   Level& level = levels_[at];
   levels_used_ |= 1u << at;
-  auto [found, is_new] = level.lines.try_emplace(job.client);
-  Line& line = found->second;
-  if (is_new) {
-    line.clock = level.clock;
-    level.turns.emplace(line.clock, job.client);
-  }
+  Line& line = line_of(level, job.client);
   if (job.expires_ms != 0) {
     line.dated.emplace(job.expires_ms, job.sequence, slot);
   } else if (job.sequence > line.arrived_last) {
@@ -67,14 +83,11 @@ void ReadyQueue::pop() {
   const Slot slot = first_of(line);
   const uint64_t cost = std::max<uint64_t>((*jobs_)[slot].cost, 1);
   level.clock = clock;
-  if (line.n_jobs > 1) {
-    auto turn = level.turns.extract(level.turns.begin());
-    line.clock += cost;
-    turn.value().first = line.clock;
-    level.turns.insert(std::move(turn));
-  }
-  // The last job takes its client with it. It must not come back ahead of its share: whoever is pushed next
-  // starts at the level's clock, which is what this one had before it was served.
+  auto turn = level.turns.extract(level.turns.begin());
+  line.clock += cost;
+  turn.value().first = line.clock;
+  level.turns.insert(std::move(turn));
+  if (!level.away.empty()) forget_caught_up(level);
   take(level, line, slot);
 }
 
@@ -97,9 +110,18 @@ void ReadyQueue::take(Level& level, Line& line, Slot slot) {
   }
   --n_jobs_;
   if (--line.n_jobs > 0) return;
+  // The last job takes its client with it, which must not come back ahead of its share. When nobody is left,
+  // nobody waited for it, and all begin anew.
   level.turns.erase({line.clock, job.client});
+  if (level.turns.empty()) {
+    level.away.clear();
+    level.away_in_order.clear();
+    levels_used_ &= ~(1u << level_of(job));
+  } else if (line.clock > level.clock) {
+    level.away.emplace(job.client, line.clock);
+    level.away_in_order.emplace(line.clock, job.client);
+  }
   level.lines.erase(job.client);
-  if (level.lines.empty()) levels_used_ &= ~(1u << level_of(job));
 }
 
 void ReadyQueue::put_in_front(ReadyQueue&& other) {
@@ -109,12 +131,7 @@ void ReadyQueue::put_in_front(ReadyQueue&& other) {
     if (older.lines.empty()) continue;
     levels_used_ |= 1u << at;
     for (auto& [client, from] : older.lines) {
-      auto [found, is_new] = level.lines.try_emplace(client);
-      Line& line = found->second;
-      if (is_new) {
-        line.clock = level.clock;
-        level.turns.emplace(line.clock, client);
-      }
+      Line& line = line_of(level, client);
       from.arrived.insert(from.arrived.end(), line.arrived.begin(), line.arrived.end());
       line.arrived = std::move(from.arrived);
       line.arrived_last = std::max(line.arrived_last, from.arrived_last);

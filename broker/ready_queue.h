@@ -18,7 +18,8 @@ namespace tandem::broker {
 // Fairness is counted in cost, among the jobs of one urgency and priority: every client has a clock that
 // advances by the cost of what it was given, and the client whose clock is furthest behind is next
 // (start-time fair queueing, Goyal, Vin and Cheng 1996). With equal costs this is round robin. A client that
-// had nothing waiting starts at the clock of the one served last, so that idleness earns nothing.
+// had nothing waiting starts at the clock of the one served last, so that idleness earns nothing, and not
+// before its own, so that bringing job after job earns nothing either.
 //
 // A job keeps its sequence for life, so one that comes back from a dead worker stands where it stood. The
 // queue keeps `waits` of its jobs: kTurn while they are in it, and kNothing when they come out. One thread.
@@ -60,12 +61,17 @@ class ReadyQueue {
     std::unordered_map<uint32_t, Line> lines;
     std::set<std::pair<uint64_t, uint32_t>> turns;  // (clock, client), first is next
     uint64_t clock = 0;                             // of the client served last, before it was served
+    // Clients without jobs here whose clock is ahead of this one.
+    std::unordered_map<uint32_t, uint64_t> away;
+    std::set<std::pair<uint64_t, uint32_t>> away_in_order;
   };
   static constexpr size_t kLevels = 2 * (kPriorityMax + 1);
 
   static size_t level_of(const JobRecord& job);
   bool is_here(JobTable::Ticket job) const;
   Slot first_of(Line& line);
+  static Line& line_of(Level& level, uint32_t client);
+  static void forget_caught_up(Level& level);
   void take(Level& level, Line& line, Slot job);
 
   JobTable* jobs_;

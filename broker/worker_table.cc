@@ -159,6 +159,16 @@ void WorkerTable::count_end(Worker& worker, uint64_t cost) {
 }
 
 Worker* WorkerTable::pick(uint64_t route, uint64_t cost, Urgency urgency, TimePoint heard_after) {
+  if (gave_back_at_ > heard_after) {
+    passes_over_givers_ = true;
+    Worker* worker = pick_host(route, cost, urgency, heard_after);
+    passes_over_givers_ = false;
+    if (worker != nullptr) return worker;
+  }
+  return pick_host(route, cost, urgency, heard_after);
+}
+
+Worker* WorkerTable::pick_host(uint64_t route, uint64_t cost, Urgency urgency, TimePoint heard_after) {
   if (open_hosts_.empty()) return nullptr;
   if (open_hosts_.size() == 1) return pick_at(hosts_[open_hosts_.front()], cost, urgency, heard_after);
 
@@ -209,6 +219,7 @@ Worker* WorkerTable::pick_at(Host& host, uint64_t cost, Urgency urgency, TimePoi
   Worker* best = nullptr;
   const auto consider = [&](Worker& worker) {
     if (!worker.has_room(urgency, cost) || worker.heard_at <= heard_after) return;
+    if (passes_over_givers_ && worker.gave_back_at > heard_after) return;
     if (best == nullptr || is_freer(worker, *best)) best = &worker;
   };
   if (host.open.size() > kCompareAllMax) {

@@ -34,6 +34,7 @@ struct Worker {
   uint64_t cost_leased = 0;
   TimePoint recalled_at;         // when it was last asked to give jobs back
   size_t open_place = SIZE_MAX;  // among the open ones of its host, if it is one
+  TimePoint gave_back_at;        // when it did, if it has finished none since: it has more than it can begin
 
   // May it get one more job? A worker without jobs may get any, however costly.
   bool has_room(Urgency urgency, uint64_t cost) const {
@@ -63,11 +64,13 @@ class WorkerTable {
   Worker& operator[](uint32_t number) { return slots_[number]; }
   const Worker& operator[](uint32_t number) const { return slots_[number]; }
 
-  // The worker for a job, of those heard of after `heard_after`; null if none has room.
+  // The worker for a job, of those heard of after `heard_after`; null if none has room. One that gave jobs
+  // back after that is chosen when nobody else has room.
   Worker* pick(uint64_t route, uint64_t cost, Urgency urgency, TimePoint heard_after);
 
   // What the worker may be given has changed.
   void update(Worker& worker);
+  void count_gave_back(Worker& worker, TimePoint now) { worker.gave_back_at = gave_back_at_ = now; }
   // A job was lent to the worker, or came back from it.
   void count_lease(Worker& worker, uint64_t cost);
   void count_end(Worker& worker, uint64_t cost);
@@ -88,6 +91,7 @@ class WorkerTable {
   };
   void join(Worker& worker, const std::string& host);
   void leave(Worker& worker);
+  Worker* pick_host(uint64_t route, uint64_t cost, Urgency urgency, TimePoint heard_after);
   Worker* pick_at(Host& host, uint64_t cost, Urgency urgency, TimePoint heard_after);
   uint64_t next_random();
 
@@ -102,7 +106,9 @@ class WorkerTable {
   std::unordered_map<std::string, uint32_t> host_numbers_;
   std::vector<std::pair<uint64_t, uint32_t>> ranking_;  // of the hosts, for one job
   uint64_t cost_leased_ = 0;
-  TimePoint silence_at_;  // nobody is silent for too long before
+  TimePoint gave_back_at_;           // the last of all workers
+  bool passes_over_givers_ = false;  // while pick() looks for somebody else
+  TimePoint silence_at_;             // nobody is silent for too long before
   uint64_t random_ = 1;
 };
 

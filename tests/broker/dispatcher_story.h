@@ -136,6 +136,20 @@ class DispatcherStory : public ::testing::Test {
     hello.model = "model";
     hear(Door::kWork, peer, std::move(hello));
   }
+  struct WorkerOptions {
+    std::string host = "host";
+    uint32_t credit = 1;
+    uint64_t cost_max = 0;
+    uint32_t interactive_extra = 0;
+  };
+  void join(const std::string& worker, const WorkerOptions& options) {
+    Hello hello;
+    hello.host = options.host;
+    hello.credit_max = options.credit;
+    hello.cost_max = options.cost_max;
+    hello.interactive_extra = options.interactive_extra;
+    ready(worker, hello);
+  }
   void die(const std::string& worker) {
     alive_.erase(worker);
     holding_[worker].clear();

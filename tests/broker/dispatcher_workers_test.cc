@@ -308,5 +308,63 @@ TEST_F(DispatcherWorkersTest, AttemptNumbersThatCannotBeAreIgnored) {
   EXPECT_EQ(fetch("greeting"), "greeting ready, attempt 1");
 }
 
+// ---- what users of other queues complained about ----
+
+// Jobs lost because they left the queue before they were done: here nothing but an outcome ends a job.
+TEST_F(DispatcherWorkersTest, AJobThatWasHandedOutIsNotGoneWhenBrokerAndWorkerDie) {
+  ready("ann", 1);
+  submit("greeting");
+  assignments();
+  die("ann");
+  restart();
+  EXPECT_EQ(submit("greeting"), "greeting ready");
+  ready("bob", 1);
+  pass(config_.restart_grace);
+  EXPECT_THAT(assignments(), ElementsAre("greeting -> bob, attempt 1"));
+}
+
+// Jobs "running" for ever: a worker that is well and has lost the job does not keep it.
+TEST_F(DispatcherWorkersTest, AJobThatItsLivingWorkerHasForgottenIsNotRunningForEver) {
+  ready("ann", 1);
+  ready("bob", 1);
+  submit("greeting");
+  EXPECT_THAT(assignments(), ElementsAre("greeting -> ann, attempt 1"));
+  die("ann");
+  for (int second = 0; second < 10; ++second) {
+    pass(1s);
+    beat("ann", {});
+  }
+  EXPECT_EQ(fetch("greeting").substr(0, 28), "greeting leased, attempt 2");
+}
+
+// A rescue by time that runs live ones twice, and a visibility timeout that is too short for a long job or
+// one that was delayed: a lease lasts as long as its worker says so, and a delay is no part of it.
+TEST_F(DispatcherWorkersTest, ALongJobAndADelayedOneAreLentOnce) {
+  ready("ann", 2);
+  ready("bob", 2);
+  submit("long");
+  submit("delayed", {.delay_ms = 600'000});
+  pass(1h);
+  EXPECT_EQ(assignments().size(), 2u);
+  EXPECT_EQ(dispatcher_->counters().redelivered, 0u);
+  EXPECT_EQ(fetch("long"), "long leased, attempt 1");
+  EXPECT_EQ(fetch("delayed"), "delayed leased, attempt 1");
+}
+
+// A healthy worker declared stalled: it was the broker that stood still, and what the worker said meanwhile
+// waited.
+TEST_F(DispatcherWorkersTest, AHealthyWorkerIsNotBlamedForABrokerThatStoodStill) {
+  ready("ann", 1);
+  ready("bob", 1);
+  submit("greeting");
+  assignments();
+  clock_.advance(10min);
+  beat("ann", {held("greeting", 1)});
+  EXPECT_THAT(assignments(), IsEmpty());
+  finish("ann", "greeting", 1, "hello");
+  EXPECT_EQ(fetch("greeting"), "greeting done, attempt 1: hello");
+  EXPECT_EQ(dispatcher_->counters().leases_lost, 0u);
+}
+
 }  // namespace
 }  // namespace tandem::broker

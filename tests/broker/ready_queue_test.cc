@@ -99,6 +99,32 @@ TEST_F(ReadyQueueTest, AClientThatWasIdleStartsLevelWithTheOthers) {
   EXPECT_EQ(pop(), 92u);
 }
 
+// Nor is it one that it brings its jobs one by one: each comes when the one before is served.
+TEST_F(ReadyQueueTest, AClientThatAlwaysHasOneJobWaitingGetsNoMoreThanItsShare) {
+  for (Sequence sequence = 1; sequence <= 10; ++sequence) push(sequence, kAnn, 10);
+  Sequence next = 101;
+  push(next, kBob, 10);
+  int n_for_ann = 0, n_for_bob = 0;
+  for (int i = 0; i < 10; ++i) {
+    const bool is_bobs = pop() >= 101;
+    ++(is_bobs ? n_for_bob : n_for_ann);
+    if (is_bobs) push(++next, kBob, 10);
+  }
+  EXPECT_EQ(n_for_ann, 5);
+  EXPECT_EQ(n_for_bob, 5);
+}
+
+TEST_F(ReadyQueueTest, AClientDoesNotComeBackAheadOfItsShareByTakingItsJobsOut) {
+  for (Sequence sequence = 1; sequence <= 5; ++sequence) push(sequence, kAnn, 10);
+  push(101, kBob, 100);
+  EXPECT_EQ(pop(), 1u);
+  EXPECT_EQ(pop(), 101u);  // bob is at 100 now
+  push(102, kBob, 1);
+  queue_.remove(slots_[102]);
+  push(103, kBob, 1);
+  EXPECT_THAT(pop_all(), ElementsAre(2, 3, 4, 5, 103));
+}
+
 TEST_F(ReadyQueueTest, AJobWithoutCostCountsAsOne) {
   for (const Sequence sequence : {1u, 2u, 3u}) push(sequence, kAnn, 0);
   for (const Sequence sequence : {4u, 5u, 6u}) push(sequence, kBob, 1);

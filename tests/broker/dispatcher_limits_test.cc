@@ -1,0 +1,103 @@
+// What a client may bring: jobs, bytes, a rate. Each refusal says what was hit and when to come again.
+
+#include "tests/broker/dispatcher_story.h"
+
+namespace tandem::broker {
+namespace {
+
+class DispatcherLimitsTest : public DispatcherStory {
+ protected:
+  AcceptedItem bring(const std::string& name, size_t n_bytes = 10, const std::string& client = "carl") {
+    hear(Door::kSubmit, "conn",
+         Submit{1, client, {{.id = id(name), .payload = std::string(n_bytes, 'x') + name}}});
+    return answer<Accepted>().items.at(0);
+  }
+};
+
+TEST_F(DispatcherLimitsTest, JobsWithoutAnOutcomeAreLimitedForEachClient) {
+  config_.limits.jobs_max = 2;
+  restart();
+  EXPECT_THAT(submit_all({"one", "two", "three"}, {}),
+              ElementsAre("one ready", "two ready", "three refused: full"));
+  const AcceptedItem refused = bring("three");
+  EXPECT_EQ(refused.error.code, ErrorCode::kFull);
+  EXPECT_THAT(refused.error.text, HasSubstr("limits.jobs_max: client 'carl' has 2 jobs without an outcome"));
+  EXPECT_THAT(refused.error.text, HasSubstr("retry after 1000 ms"));
+  EXPECT_EQ(refused.retry_after_ms, 1'000u);
+  EXPECT_EQ(submit("one"), "one ready");  // known already
+  EXPECT_EQ(submit("four", {.client = "cora"}), "four ready");
+  cancel("one");
+  EXPECT_EQ(submit("three"), "three ready");
+}
+
+TEST_F(DispatcherLimitsTest, BytesOfUnfinishedJobsAreLimited) {
+  config_.limits.bytes_max = 100;
+  restart();
+  EXPECT_TRUE(bring("one", 60).error.text.empty());
+  const AcceptedItem refused = bring("two", 60);
+  EXPECT_EQ(refused.error.code, ErrorCode::kFull);
+  EXPECT_THAT(refused.error.text, HasSubstr("limits.bytes_max: the jobs of client 'carl' have 63 bytes"));
+  EXPECT_EQ(refused.retry_after_ms, 1'000u);
+  EXPECT_TRUE(bring("three", 30).error.text.empty());
+  cancel("one");
+  EXPECT_TRUE(bring("two", 60).error.text.empty());
+}
+
+// To be told to try again later would be a promise that nobody can keep.
+TEST_F(DispatcherLimitsTest, AJobThatBreaksTheLimitAloneIsRefusedForGood) {
+  config_.limits.bytes_max = 100;
+  restart();
+  const AcceptedItem refused = bring("huge", 200);
+  EXPECT_EQ(refused.error.code, ErrorCode::kTooLong);
+  EXPECT_EQ(refused.retry_after_ms, 0u);
+  EXPECT_THAT(status().clients, IsEmpty());  // nobody is remembered for it
+}
+
+TEST_F(DispatcherLimitsTest, TheRateIsLimitedAfterABurstAndWhoComesWhenToldIsLetIn) {
+  for (const double rate : {0.3, 1.0, 3.0, 7.0, 11.0, 130.0, 999.0}) {
+    config_.limits = {.jobs_per_second = rate, .jobs_burst = 2};
+    restart();
+    const std::string at = std::to_string(rate) + " ";
+    EXPECT_TRUE(bring(at + "1").error.text.empty());
+    EXPECT_TRUE(bring(at + "2").error.text.empty());
+    for (int i = 3; i < 30; ++i) {
+      const std::string name = at + std::to_string(i);
+      const AcceptedItem refused = bring(name);
+      ASSERT_EQ(refused.error.code, ErrorCode::kFull) << name;
+      EXPECT_THAT(refused.error.text, HasSubstr("limits.jobs_per_second: client 'carl' brings more than"));
+      ASSERT_GT(refused.retry_after_ms, 0u);
+      ASSERT_LE(refused.retry_after_ms, 1'000 / rate + 1);
+      clock_.advance(milliseconds(refused.retry_after_ms));
+      ASSERT_TRUE(bring(name).error.text.empty()) << name;
+    }
+  }
+}
+
+TEST_F(DispatcherLimitsTest, AFullJournalSaysSoAndWhenToComeAgain) {
+  room_ = 0;
+  const AcceptedItem refused = bring("one");
+  EXPECT_EQ(refused.error.code, ErrorCode::kFull);
+  EXPECT_THAT(refused.error.text, HasSubstr("journal.watermark"));
+  EXPECT_EQ(refused.retry_after_ms, 2'000u);
+}
+
+TEST_F(DispatcherLimitsTest, WhatWasAcceptedBeforeARestartStillCounts) {
+  config_.limits.jobs_max = 2;
+  submit_all({"one", "two"}, {});
+  restart();
+  EXPECT_EQ(submit("three"), "three refused: full");
+}
+
+TEST_F(DispatcherLimitsTest, AJobThatIsPutBackIsNotNew) {
+  config_.limits.jobs_max = 1;
+  restart();
+  ready("ann", 1);
+  submit("dead", {.attempts_max = 1});
+  fail_job("ann", "dead", 1, "out of memory", true);
+  EXPECT_EQ(submit("other"), "other ready");
+  EXPECT_EQ(revive("dead"), "dead ready");
+  EXPECT_EQ(submit("third"), "third refused: full");
+}
+
+}  // namespace
+}  // namespace tandem::broker

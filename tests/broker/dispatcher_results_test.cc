@@ -1,0 +1,110 @@
+// Outcomes wait for their client until it acknowledges them, across restarts, and each is what it was.
+
+#include "tests/broker/dispatcher_story.h"
+
+namespace tandem::broker {
+namespace {
+
+class DispatcherResultsTest : public DispatcherStory {
+ protected:
+  void do_job(const std::string& job, const std::string& client = "carl") {
+    ready("ann", 5);
+    submit(job, {.client = client});
+    finish("ann", job, 1, "answer to " + job);
+  }
+};
+
+TEST_F(DispatcherResultsTest, WhatWasNotAcknowledgedIsCollectedInTheOrderInWhichItFinished) {
+  do_job("one");
+  do_job("two", "cora");
+  do_job("three");
+  submit("four", {.delay_ms = 1'000});
+  cancel("four");
+  EXPECT_THAT(collect(), ElementsAre("one", "three", "four"));
+  EXPECT_THAT(collect("carl", 2), ElementsAre("one", "three"));
+  EXPECT_THAT(collect("cora"), ElementsAre("two"));
+  EXPECT_THAT(collect("nobody"), IsEmpty());
+}
+
+TEST_F(DispatcherResultsTest, WhatWasAcknowledgedIsNotCollectedAgainAndCanStillBeFetched) {
+  do_job("one");
+  do_job("two");
+  acknowledge("one");
+  acknowledge("one");
+  EXPECT_THAT(collect(), ElementsAre("two"));
+  EXPECT_EQ(fetch("one"), "one done, attempt 1: answer to one");
+  EXPECT_EQ(status().clients.at(0).unacknowledged, 1u);
+}
+
+TEST_F(DispatcherResultsTest, AcknowledgementsSurviveARestartWithinASecond) {
+  do_job("one");
+  do_job("two");
+  acknowledge("one");
+  pass(1s);
+  restart();
+  EXPECT_THAT(collect(), ElementsAre("two"));
+  acknowledge("two");
+  pass(1s);
+  restart();
+  EXPECT_THAT(collect(), IsEmpty());
+}
+
+TEST_F(DispatcherResultsTest, OnlyTheClientItselfCanAcknowledgeAndOnlyWhatIsFinished) {
+  do_job("one");
+  submit("two", {.delay_ms = 1'000});
+  acknowledge("one", "cora");
+  acknowledge("two");
+  EXPECT_THAT(collect(), ElementsAre("one"));
+  cancel("two");
+  EXPECT_THAT(collect(), ElementsAre("one", "two"));
+}
+
+TEST_F(DispatcherResultsTest, AnAcknowledgementInTheTurnOfItsOutcomeCounts) {
+  ready("ann", 1);
+  submit("one");
+  std::vector<Event> events;
+  events.push_back({{Door::kResults, ""}, ResultMessage{"ann", {{id("one"), 1, {}, false, "hello"}}}});
+  events.push_back({{Door::kSubmit, "conn-carl"}, Acknowledge{"carl", {id("one")}}});
+  turn(std::move(events));
+  EXPECT_THAT(collect(), IsEmpty());
+  pass(1s);
+  restart();
+  EXPECT_THAT(collect(), IsEmpty());
+}
+
+// A complaint about other queues: a finished job is later marked failed. Whatever is heard afterwards, from
+// whomever, and whatever time passes: it stays done.
+TEST_F(DispatcherResultsTest, AFinishedJobIsNeverMarkedFailed) {
+  ready("ann", 1);
+  submit("slow", {.attempts_max = 1, .ttl_ms = 60'000});
+  die("ann");
+  finish("ann", "slow", 1, "hello");
+  published();
+  fail_job("ann", "slow", 1, "out of memory", true);
+  fail_job("ann", "slow", 1, "no such task", false);
+  goodbye("ann");
+  ready("ann", 1, {held("slow", 1)}, "new connection");
+  cancel("slow");
+  revive("slow");
+  pass(2min);
+  restart();
+  pass(2min);
+  EXPECT_EQ(fetch("slow"), "slow done, attempt 1: hello");
+  EXPECT_THAT(published(), IsEmpty());
+}
+
+TEST_F(DispatcherResultsTest, WhenRoomIsShortWhatArrivedIsForgottenBeforeItsTime) {
+  do_job("one");
+  do_job("two");
+  acknowledge("one");
+  pass(1s);
+  EXPECT_EQ(fetch("one"), "one done, attempt 1: answer to one");
+  clock_.advance(1s);
+  const auto plan = dispatcher_->turn({clock_.now(), clock_.wall_ms(), room_, 60, 100}, {});
+  ASSERT_TRUE(journal_.commit(plan.facts));
+  EXPECT_EQ(fetch("one"), "one unknown");
+  EXPECT_EQ(fetch("two"), "two done, attempt 1: answer to two");
+}
+
+}  // namespace
+}  // namespace tandem::broker
