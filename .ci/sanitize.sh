@@ -17,8 +17,9 @@ run() {
   echo "== $preset: $*"
   cmake --preset "$preset" >/dev/null
   cmake --build --preset "$preset" --target "$@"
-  ctest --preset "$preset" --parallel "$(nproc)" --exclude-regex '_NOT_BUILT|golden_answers|inference_soak|SameBytes' --label-exclude 'fuzz|bench' --progress
+  ctest --preset "$preset" --parallel "$(nproc)" --exclude-regex '_NOT_BUILT|golden_answers|inference_soak|SameBytes' --label-exclude 'fuzz|bench|campaign' --progress
 }
 
-run tsan shared_tests worker_tests
+run tsan shared_tests worker_tests queue_system_tests fault_campaign
+ctest --preset tsan --tests-regex '^fault_campaign$'
 run asan tokenizer_tests engine_tests

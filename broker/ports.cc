@@ -10,9 +10,6 @@
 namespace tandem::broker {
 namespace {
 
-// Messages that wait for one client, at most.
-constexpr int kPublishedMax = 10'000;
-
 size_t bytes_of(const Message& message) {
   constexpr size_t kItemBytes = 64;
   return std::visit(
@@ -74,10 +71,7 @@ Result<Ports> Ports::open(NetContext& context, const PortsConfig& config) {
   if (!work) return fail_in("work socket", std::move(work).error());
   auto results_in = PullSocket::bind(context, config.results_in, options);
   if (!results_in) return fail_in("results_in socket", std::move(results_in).error());
-  // A client that misses a result fetches it; a burst should not make it do so.
-  SocketOptions publishing = options;
-  publishing.queue_max = kPublishedMax;
-  auto results_out = PublisherSocket::bind(context, config.results_out, publishing);
+  auto results_out = PublisherSocket::bind(context, config.results_out, options);
   if (!results_out) return fail_in("results_out socket", std::move(results_out).error());
   return Ports(config, std::move(doorkeeper), std::move(*submit), std::move(*work), std::move(*results_in),
                std::move(*results_out));

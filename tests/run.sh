@@ -11,6 +11,12 @@ if [[ $# -gt 0 && $1 != -* ]]; then
   shift
 fi
 
+# As in .ci/sanitize.sh; what is set already counts.
+case $preset in
+  tsan) export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1 suppressions=$PWD/.ci/tsan.supp} ;;
+  asan) export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/.ci/lsan.supp print_suppressions=0} ;;
+esac
+
 .ci/install_packages.sh
 cmake --preset "$preset" >/dev/null
 cmake --build --preset "$preset"

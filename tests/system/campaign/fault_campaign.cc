@@ -59,7 +59,8 @@ class Campaign {
   void disk(size_t n_kills) {
     StageOptions options;
     options.rate = settings_.rate;
-    play("disk", n_kills, std::move(options), {}, true);
+    options.small_disk = true;
+    play("disk", n_kills, std::move(options), {});
   }
 
   void network(size_t n_kills) {
@@ -91,8 +92,7 @@ class Campaign {
   int summary() const;
 
  private:
-  void play(const std::string& phase, size_t n_kills, StageOptions options, FaultMeans means,
-            bool small_disk = false);
+  void play(const std::string& phase, size_t n_kills, StageOptions options, FaultMeans means);
   void show(const std::string& phase, size_t n_done, size_t n_kills, const Findings& findings) const;
 
   const Settings settings_;
@@ -102,14 +102,11 @@ class Campaign {
   Total total_;
 };
 
-void Campaign::play(const std::string& phase, size_t n_kills, StageOptions options, FaultMeans means,
-                    bool small_disk) {
+void Campaign::play(const std::string& phase, size_t n_kills, StageOptions options, FaultMeans means) {
   if (n_kills == 0) return;
-  bool disk_full = false;
-  options.broker_may_end = [&] { return disk_full; };
   Stage stage(options);
   std::unique_ptr<SmallDisk> disk;
-  if (small_disk) {
+  if (options.small_disk) {
     auto mounted = SmallDisk::mount(stage.journal_folder(), 16 * 1024);
     if (!mounted) return skip(phase, mounted.error().text);
     disk = std::move(*mounted);
@@ -132,7 +129,6 @@ void Campaign::play(const std::string& phase, size_t n_kills, StageOptions optio
         const TimePoint next = clock_.now() + milliseconds(50 + random_() % 450);
         while (clock_.now() < next) {
           faults.tend();
-          disk_full = faults.disk_is_full();
           stage.tend();
           std::this_thread::sleep_for(5ms);
         }
@@ -140,9 +136,7 @@ void Campaign::play(const std::string& phase, size_t n_kills, StageOptions optio
       }
       if (!stage.problems().empty()) break;
       faults.end_all();
-      disk_full = true;  // it may still be ending for want of room
       stage.finish_clients(90s);
-      disk_full = false;
       JobRecords records;
       for (const std::string& file : stage.record_files()) read_records(file, records);
       in_phase.add(verify(**client, records, witness.take(), 30s));

@@ -68,7 +68,7 @@ void Faults::fill_disk() {
   (void)means_.disk->resize(means_.disk->used_kib() + random_() % 64);
   later(between(300, 1500), [this] {
     (void)means_.disk->resize(means_.disk->used_kib() + kRoomKib);
-    later(milliseconds(100), [this] { disk_full_ = false; });
+    disk_full_ = false;
   });
 }
 

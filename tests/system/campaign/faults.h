@@ -30,9 +30,6 @@ class Faults {
   void tend();
   // Everything is mended, at once.
   void end_all();
-  // The disk of the journal was filled, or is only now given room again.
-  bool disk_is_full() const { return disk_full_; }
-
   const std::map<std::string, size_t>& counts() const { return counts_; }
 
  private:

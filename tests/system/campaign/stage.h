@@ -3,7 +3,6 @@
 
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,7 +27,7 @@ struct StageOptions {
   const Host* workers_host = nullptr;  // null: here
   const Host* clients_host = nullptr;
   std::vector<std::string> broker_settings;  // besides quick leases
-  std::function<bool()> broker_may_end;      // by itself: its disk is full
+  bool small_disk = false;                   // the broker may end by itself, for want of room
 };
 
 // What the broker's leases are here.
@@ -79,6 +78,7 @@ class Stage {
 
  private:
   void launch(Actor& actor);
+  bool is_good_end(const Actor& actor, int status) const;
   void make_keys();
   std::vector<std::string> arguments_of(const Actor& actor) const;
   const Host* host_of(const Actor& actor) const;
