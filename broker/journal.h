@@ -35,7 +35,7 @@ class Journal {
   virtual ~Journal() = default;
 
   // Writes all of the batch or nothing, in one transaction, and returns when it is on disk. Sequences are
-  // larger than all that were ever committed and strictly increasing over accepted and finished together;
+  // larger than all that are there and strictly increasing over accepted and finished together;
   // forgotten ones are those of earlier batches, acknowledged ones are not forgotten. An error (kFull, kIo)
   // leaves the journal as it was; the caller ends, and comes back by replay.
   virtual Result<void> commit(const FactBatch& batch) = 0;
