@@ -73,6 +73,21 @@ TEST_F(DispatcherLimitsTest, TheRateIsLimitedAfterABurstAndWhoComesWhenToldIsLet
   }
 }
 
+// 16 ms and 184 ms at 5 a second are not quite one job when they are added up as fractions.
+TEST_F(DispatcherLimitsTest, WhoAsksInBetweenIsLetInWhenToldAllTheSame) {
+  for (int early_ms = 1; early_ms < 200; ++early_ms) {
+    config_.limits = {.jobs_per_second = 5, .jobs_burst = 1};
+    restart();
+    const std::string name = std::to_string(early_ms);
+    EXPECT_TRUE(bring(name + " first", 10, "client " + name).error.text.empty());
+    clock_.advance(milliseconds(early_ms));
+    const AcceptedItem refused = bring(name, 10, "client " + name);
+    ASSERT_EQ(refused.error.code, ErrorCode::kFull);
+    clock_.advance(milliseconds(refused.retry_after_ms));
+    EXPECT_TRUE(bring(name, 10, "client " + name).error.text.empty()) << name;
+  }
+}
+
 TEST_F(DispatcherLimitsTest, AFullJournalSaysSoAndWhenToComeAgain) {
   room_ = 0;
   const AcceptedItem refused = bring("one");
