@@ -95,8 +95,8 @@ void Model::check_outcome(const ModelJob& job, const FinishedFact& fact, const s
       }
       break;
     case JobState::kExpired:
-      // The worker was told before the wall clock was set back.
-      if (std::min(job.deadline, job.first_deadline) > world_.now)
+      // The worker was told before the wall clock was set back, or of a forgotten job of the same id.
+      if (std::min(job.deadline, job.first_deadline) > world_.now && !was_ever_forgotten(fact.id))
         world_.wrong(name + "expired before its time");
       break;
     case JobState::kCancelled:
