@@ -109,8 +109,25 @@ class Dispatcher {
   void hear(Turn& turn, const Address& from, const Forget& message);
   void hear(Turn& turn, const Address& from, const Drain& message);
   JobStatus status_of(const Turn& turn, Slot job);
+  AcceptedItem revive(Turn& turn, Slot job);
   // The job, if it exists for whoever asks.
   Slot find(const Turn& turn, const JobId& id) const;
+  // The answer to an item for which nothing was done.
+  static AcceptedItem refused(const JobId& id, ErrorCode code, std::string text,
+                              uint32_t retry_after_ms = 0) {
+    return {id, JobState::kUnknown, {code, std::move(text)}, retry_after_ms};
+  }
+  // Does `act(job)` for each id of the message that names a job, and answers with what each came to.
+  template <typename M, typename Act>
+  void answer_each(Turn& turn, const Address& from, const M& message, Act&& act) {
+    Accepted answer{message.request, {}};
+    for (const JobId& id : message.ids) {
+      const Slot job = find(turn, id);
+      answer.items.push_back(job == kNoSlot ? refused(id, ErrorCode::kNotFound, "no job of that id")
+                                            : act(job));
+    }
+    turn.say(from, std::move(answer));
+  }
 
   // Workers: dispatcher_workers.cc.
   void hear(Turn& turn, const Address& from, const Hello& message);

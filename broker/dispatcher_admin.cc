@@ -11,10 +11,6 @@ namespace {
 
 constexpr size_t kClientsInStatus = 20;
 
-AcceptedItem refused(const JobId& id, ErrorCode code, std::string text) {
-  return {id, JobState::kUnknown, {code, std::move(text)}, 0};
-}
-
 uint64_t ms_between(TimePoint from, TimePoint to) {
   return static_cast<uint64_t>(std::max<int64_t>((to - from) / milliseconds(1), 0));
 }
@@ -122,73 +118,61 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Inspect& message) {
   turn.plan.speeches.push_back({from, std::move(answer), {jobs_[job].sequence, jobs_[job].finished()}});
 }
 
-// The finished fact of a dead job is erased, and with it everything that followed from it.
 void Dispatcher::hear(Turn& turn, const Address& from, const Revive& message) {
-  Accepted answer{message.request, {}};
-  for (const JobId& id : message.ids) {
-    const Slot job = find(turn, id);
-    if (job == kNoSlot) {
-      answer.items.push_back(refused(id, ErrorCode::kNotFound, "no job of that id"));
-      continue;
-    }
-    JobRecord& record = jobs_[job];
-    if (record.state != JobState::kDead) {
-      // A job on its way again was asked for twice.
-      const bool is_on_its_way = !is_finished(record.state);
-      answer.items.push_back(is_on_its_way ? AcceptedItem{id, record.state, {}, 0}
-                                           : refused(id, ErrorCode::kInvalid,
-                                                     "expected a dead job, found one that is " +
-                                                         std::string(to_string(record.state))));
-      continue;
-    }
-    if (record.expires_ms != 0 && record.expires_ms <= turn.at.wall_ms) {
-      answer.items.push_back(refused(id, ErrorCode::kExpired, "its time to live is over: submit it anew"));
-      continue;
-    }
-    if (turn.plan.facts.finishes(record.finished())) {
-      answer.items.push_back(refused(id, ErrorCode::kUnavailable, "it died this very moment; try again"));
-      continue;
-    }
-    Client& client = clients_[record.client];
-    if (!record.is_acknowledged) client.unacknowledged.remove(jobs_, job);
-    finished_.remove(job);
-    turn.plan.facts.forgotten.push_back(record.finished());
-    record.state = JobState::kReady;
-    record.is_acknowledged = false;
-    record.attempt = record.ended_attempt = 0;
-    record.tries = 0;
-    --client.n_kept;
-    ++client.n_unfinished;
-    client.unfinished_bytes += record.payload_bytes;
-    jobs_.arrive_again(job);
-    if (record.expires_ms != 0) {
-      const milliseconds left(record.left_ms(record.expires_ms, turn.at.wall_ms));
-      expiries_.add(turn.at.time + left, jobs_.ticket(job));
-    }
-    enqueue(job);
-    answer.items.push_back({id, jobs_[job].state, {}, 0});
+  answer_each(turn, from, message, [&](Slot job) { return revive(turn, job); });
+}
+
+// The finished fact of a dead job is erased, and with it everything that followed from it.
+AcceptedItem Dispatcher::revive(Turn& turn, Slot job) {
+  JobRecord& record = jobs_[job];
+  const JobId& id = record.id;
+  // A job on its way again was asked for twice.
+  if (!is_finished(record.state)) return {id, record.state, {}, 0};
+  if (record.state != JobState::kDead) {
+    return refused(id, ErrorCode::kInvalid,
+                   "expected a dead job, found one that is " + std::string(to_string(record.state)));
   }
-  turn.say(from, std::move(answer));
+  if (record.expires_ms != 0 && record.expires_ms <= turn.at.wall_ms) {
+    return refused(id, ErrorCode::kExpired, "its time to live is over: submit it anew");
+  }
+  if (turn.plan.facts.finishes(record.finished())) {
+    return refused(id, ErrorCode::kUnavailable, "it died this very moment; try again");
+  }
+  Client& client = clients_[record.client];
+  if (!record.is_acknowledged) client.unacknowledged.remove(jobs_, job);
+  finished_.remove(job);
+  turn.plan.facts.forgotten.push_back(record.finished());
+  record.state = JobState::kReady;
+  record.is_acknowledged = false;
+  record.attempt = record.ended_attempt = 0;
+  record.tries = 0;
+  --client.n_kept;
+  ++client.n_unfinished;
+  client.unfinished_bytes += record.payload_bytes;
+  jobs_.arrive_again(job);
+  if (record.expires_ms != 0) {
+    const milliseconds left(record.left_ms(record.expires_ms, turn.at.wall_ms));
+    expiries_.add(turn.at.time + left, jobs_.ticket(job));
+  }
+  enqueue(job);
+  return {id, record.state, {}, 0};
 }
 
 void Dispatcher::hear(Turn& turn, const Address& from, const Forget& message) {
-  Accepted answer{message.request, {}};
-  for (const JobId& id : message.ids) {
-    const Slot job = find(turn, id);
-    if (job == kNoSlot) {
-      answer.items.push_back(refused(id, ErrorCode::kNotFound, "no job of that id"));
-    } else if (!is_finished(jobs_[job].state)) {
-      answer.items.push_back(refused(id, ErrorCode::kInvalid,
-                                     "expected a finished job, found one that is " +
-                                         std::string(to_string(jobs_[job].state)) + "; cancel it first"));
-    } else if (turn.plan.facts.finishes(jobs_[job].finished())) {
-      answer.items.push_back(refused(id, ErrorCode::kUnavailable, "it finished this very moment; try again"));
-    } else {
-      forget(turn, job);
-      answer.items.push_back({id, JobState::kUnknown, {}, 0});
+  answer_each(turn, from, message, [&](Slot job) -> AcceptedItem {
+    const JobRecord& record = jobs_[job];
+    const JobId id = record.id;
+    if (!is_finished(record.state)) {
+      return refused(id, ErrorCode::kInvalid,
+                     "expected a finished job, found one that is " + std::string(to_string(record.state)) +
+                         "; cancel it first");
     }
-  }
-  turn.say(from, std::move(answer));
+    if (turn.plan.facts.finishes(record.finished())) {
+      return refused(id, ErrorCode::kUnavailable, "it finished this very moment; try again");
+    }
+    forget(turn, job);
+    return {id, JobState::kUnknown, {}, 0};
+  });
 }
 
 void Dispatcher::hear(Turn& turn, const Address& from, const Drain& message) {

@@ -24,10 +24,6 @@ Result<void> check_client_name(std::string_view name) {
   return {};
 }
 
-AcceptedItem refused(const JobId& id, ErrorCode code, std::string text, uint32_t retry_after_ms = 0) {
-  return {id, JobState::kUnknown, {code, std::move(text)}, retry_after_ms};
-}
-
 // What breaks a limit of the protocol. A message that came over a socket was checked when it was read.
 Result<void> check(const SubmitItem& item) {
   const auto over = [](ErrorCode code, std::string_view field, uint64_t max, uint64_t found) {
@@ -181,15 +177,9 @@ void Dispatcher::hear(Turn& turn, const Address&, const Acknowledge& message) {
   }
 }
 
-// Answered with Accepted: each job's state after this. A job that has its outcome already keeps it.
+// A job that has its outcome already keeps it.
 void Dispatcher::hear(Turn& turn, const Address& from, const Cancel& message) {
-  Accepted answer{message.request, {}};
-  for (const JobId& id : message.ids) {
-    const Slot job = find(turn, id);
-    if (job == kNoSlot) {
-      answer.items.push_back(refused(id, ErrorCode::kNotFound, "no job of that id"));
-      continue;
-    }
+  answer_each(turn, from, message, [&](Slot job) -> AcceptedItem {
     if (!is_finished(jobs_[job].state)) {
       call_off(turn, job);
       FinishedFact outcome;
@@ -198,9 +188,8 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Cancel& message) {
       outcome.error = {ErrorCode::kCancelled, "cancelled by a client"};
       finish(turn, job, std::move(outcome));
     }
-    answer.items.push_back({id, jobs_[job].state, {}, 0});
-  }
-  turn.say(from, std::move(answer));
+    return {jobs_[job].id, jobs_[job].state, {}, 0};
+  });
 }
 
 }  // namespace tandem::broker
