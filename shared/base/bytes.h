@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -17,14 +18,23 @@ namespace tandem {
 class Bytes {
  public:
   Bytes() = default;
-  Bytes(std::string text) {  // NOLINT: takes the string over; anything encoded may be passed as a payload
+  // Anything encoded may be passed as a payload: a string that is not needed any more is taken over, others
+  // are copied.
+  Bytes(std::string&& text) {  // NOLINT
     if (text.empty()) return;
     auto owned = std::make_shared<const std::string>(std::move(text));
     view_ = *owned;
     owner_ = std::move(owned);
   }
-  Bytes(std::string_view text) : Bytes(std::string(text)) {}  // NOLINT: a copy
-  Bytes(const char* text) : Bytes(std::string(text)) {}       // NOLINT: a copy
+  Bytes(std::string_view text) {  // NOLINT
+    if (text.empty()) return;
+    const auto owned = std::make_shared_for_overwrite<char[]>(text.size());
+    std::memcpy(owned.get(), text.data(), text.size());
+    view_ = {owned.get(), text.size()};
+    owner_ = owned;
+  }
+  Bytes(const std::string& text) : Bytes(std::string_view(text)) {}  // NOLINT
+  Bytes(const char* text) : Bytes(std::string_view(text)) {}         // NOLINT
   // `view` is good for as long as `owner` lives.
   Bytes(std::shared_ptr<const void> owner, std::string_view view) : owner_(std::move(owner)), view_(view) {}
 
