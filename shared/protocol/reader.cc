@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
 
 #include "shared/base/limits.h"
 #include "shared/base/utf8.h"
@@ -15,7 +16,7 @@ Reader::Reader(std::string_view bytes, std::string_view place)
 void Reader::fail(ErrorCode code, std::string text) {
   if (!ok()) return;
   std::string place(place_);
-  for (const PathPart& part : path_) {
+  for (const PathPart& part : std::span(path_).first(depth_)) {
     if (part.name.empty()) {
       place += '[' + std::to_string(part.index) + ']';
     } else {

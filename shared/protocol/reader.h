@@ -1,16 +1,18 @@
 // Reads msgpack values one after the other, each with the type and limit that the caller expects.
 //
-// Nothing is allocated but the path for error texts: strings are views of the input, and there is no tree of
-// values in between, so the hostile sizes a header may claim cost nothing. The first failure stays: after it
-// every read gives zero or empty, and the caller looks at ok() once, at the end (and in loops).
+// Nothing is allocated: strings are views of the input, and there is no tree of values in between, so the
+// hostile sizes a header may claim cost nothing. The first failure stays: after it every read gives zero or
+// empty, and the caller looks at ok() once, at the end (and in loops).
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "shared/base/assert.h"
 #include "shared/base/ids.h"
 #include "shared/base/result.h"
 
@@ -41,9 +43,9 @@ class Reader {
   // The names of what is being read, for errors: "submit.items[3].id". `name` outlives the scope.
   class Scope {
    public:
-    Scope(Reader& reader, std::string_view name) : reader_(reader) { reader_.path_.push_back({name, 0}); }
-    Scope(Reader& reader, size_t index) : reader_(reader) { reader_.path_.push_back({{}, index}); }
-    ~Scope() { reader_.path_.pop_back(); }
+    Scope(Reader& reader, std::string_view name) : reader_(reader) { reader_.enter({name, 0}); }
+    Scope(Reader& reader, size_t index) : reader_(reader) { reader_.enter({{}, index}); }
+    ~Scope() { --reader_.depth_; }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
 
@@ -62,9 +64,13 @@ class Reader {
   };
   struct PathPart {
     std::string_view name;
-    size_t index;  // where `name` is empty
+    size_t index = 0;  // where `name` is empty
   };
 
+  void enter(PathPart part) {
+    TANDEM_ASSERT(depth_ < path_.size(), "what is read has no more levels than its reader's code");
+    path_[depth_++] = part;
+  }
   Token next();
   uint64_t big_endian(size_t n_bytes);
   std::string_view take(uint64_t n_bytes);
@@ -74,7 +80,8 @@ class Reader {
   std::string_view rest_;
   size_t n_bytes_;
   std::string_view place_;
-  std::vector<PathPart> path_;
+  std::array<PathPart, 16> path_;
+  size_t depth_ = 0;
   Error error_;
 };
 
