@@ -54,9 +54,9 @@ void Dispatcher::hear(Turn& turn, const Address& from, Submit message) {
   }
   Accepted answer{message.request, {}};
   answer.items.reserve(message.items.size());
-  turn.plan.facts.accepted.reserve(turn.plan.facts.accepted.size() + message.items.size());
-  for (SubmitItem& item : message.items) {
-    answer.items.push_back(accept(turn, message.client, item));
+  for (size_t i = 0; i < message.items.size(); ++i) {
+    jobs_.prefetch(message.items, i);
+    answer.items.push_back(accept(turn, message.client, message.items[i]));
     if (!answer.items.back().error.text.empty()) ++counters_.refused;
   }
   turn.say(from, std::move(answer));

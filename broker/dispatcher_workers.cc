@@ -113,7 +113,10 @@ void Dispatcher::hear_held(Turn& turn, Worker& worker, const std::vector<HeldLea
 
 void Dispatcher::hear(Turn& turn, ResultMessage message) {
   Worker* worker = workers_.by_name(message.worker);
-  for (ResultItem& item : message.items) hear_result(turn, message.worker, worker, item);
+  for (size_t i = 0; i < message.items.size(); ++i) {
+    jobs_.prefetch(message.items, i);
+    hear_result(turn, message.worker, worker, message.items[i]);
+  }
 }
 
 void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker* worker, ResultItem& item) {

@@ -35,6 +35,13 @@ class SlotIndex {
     return kNoSlot;
   }
 
+  // Asks for the memory where find() will look first.
+  void prefetch(const Key& key) const {
+    const uint64_t hash = Traits::hash(key);
+    const std::vector<Place>& places = segments_[hash >> kShift].places;
+    if (!places.empty()) __builtin_prefetch(&places[static_cast<uint32_t>(hash) & (places.size() - 1)]);
+  }
+
   // No record with this key is in the index.
   void insert(const Key& key, Slot slot) {
     const uint64_t hash = Traits::hash(key);
@@ -114,6 +121,14 @@ class JobTable {
   void erase(Slot slot);  // its outcome is forgotten
   Slot find(const JobId& id) const {
     return ids_.find(id, [this](Slot slot) -> const JobRecord& { return (*this)[slot]; });
+  }
+
+  // To be called for each place i of a list whose ids are to be found in order: with millions of jobs the
+  // index is nowhere near, and what was asked for some places ahead is there when it is needed.
+  template <typename Items>
+  void prefetch(const Items& items, size_t i) const {
+    constexpr size_t kAhead = 8;
+    if (i + kAhead < items.size()) ids_.prefetch(items[i + kAhead].id);
   }
 
   // A slot together with what tells whether it still is the same job's.
