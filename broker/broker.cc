@@ -2,16 +2,26 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "shared/base/limits.h"
+#include "shared/net/wait.h"
 
 namespace tandem::broker {
 namespace {
 
 // Payloads in one message to a client, at most; the size of the largest one on top.
 constexpr size_t kMessagePayloadsMax = 16u << 20;
+
+// As much as one turn hears at most: more is not decided while the disk works, but waits in the sockets.
+constexpr size_t kAheadMessagesMax = 1'000;
+constexpr uint64_t kAheadBytesMax = 32u << 20;
+
+// So few facts are written without waking the scribe.
+constexpr size_t kFewFacts = 16;
 
 // The journal's free space is measured so often; in between it is reckoned.
 constexpr milliseconds kMeasureEvery{200};
@@ -41,7 +51,8 @@ Broker::Broker(std::unique_ptr<Dispatcher> dispatcher, const TurnConfig& config,
       journal_(&journal),
       ports_(&ports),
       log_(log),
-      wake_at_(clock.now()) {}
+      wake_at_(clock.now()),
+      scribe_(std::make_unique<Scribe>(journal, clock)) {}
 
 Result<Broker> Broker::recover(const DispatcherConfig& dispatcher_config, const TurnConfig& config,
                                const Clock& clock, Journal& journal, Ports& ports, const Log& log) {
@@ -63,38 +74,82 @@ Result<Broker> Broker::recover(const DispatcherConfig& dispatcher_config, const 
 }
 
 Result<void> Broker::run_turn(Wake& wake) {
+  if (is_far_ahead()) {
+    wait({scribe_->done(), wake}, Duration::max());
+    return write_and_speak();
+  }
   const Duration time = std::max(Duration(0), wake_at_ - clock_->now());
-  std::vector<Event> events = ports_->receive(own_events_.empty() ? time : Duration(0), wake);
+  std::vector<Event> events =
+      ports_->receive(own_events_.empty() ? time : Duration(0), wake, scribe_->done());
   std::move(own_events_.begin(), own_events_.end(), std::back_inserter(events));
   own_events_.clear();
   log_events(events);
+  n_decided_from_ += events.size();
 
   Plan plan = dispatcher_->turn(
       {clock_->now(), clock_->wall_ms(), submit_room_bytes_, usage_.bytes_used, usage_.bytes_max},
       std::move(events));
-  if (!plan.facts.empty()) {
-    TANDEM_TRY(commit(plan.facts));
-    TANDEM_TRY(reckon_room(plan.facts));
-  }
   wake_at_ = plan.wake_at;
-  log_plan(plan);
+  if (!plan.facts.empty()) TANDEM_TRY(reckon_room(plan.facts));
+  decided_.push_back(std::move(plan));
+  TANDEM_TRY(write_and_speak());
   tell_state();
-  return speak(std::move(plan));
+  return {};
 }
 
-Result<void> Broker::commit(const FactBatch& facts) {
-  const TimePoint begun = clock_->now();
-  TANDEM_TRY(journal_->commit(facts));
-  commits_.us.add(static_cast<uint64_t>(to_us(clock_->now() - begun)));
-  commits_.facts.add(facts.accepted.size() + facts.finished.size());
+bool Broker::is_far_ahead() const {
+  return scribe_->is_busy() && (n_decided_from_ >= kAheadMessagesMax || decided_bytes_ >= kAheadBytesMax);
+}
+
+// The disk first: it has its next work before the outcome of the last is told.
+Result<void> Broker::write_and_speak() {
+  std::optional<Written> written = scribe_->take();
+  if (scribe_->is_busy()) return {};
+  size_t n_facts = 0;
+  for (const Plan& plan : decided_) n_facts += plan.facts.size();
+  std::vector<Plan> decided = std::exchange(decided_, {});
+  n_decided_from_ = 0;
+  decided_bytes_ = 0;
+  const bool is_little = n_facts <= kFewFacts && !written;
+  if (n_facts > 0 && !is_little) scribe_->begin(std::exchange(decided, {}));
+  if (written) TANDEM_TRY(speak(std::move(*written)));
+  if (decided.empty()) return {};
+  if (n_facts > 0) return speak(scribe_->write(std::move(decided)));
+  return speak(Written{std::move(decided), {}});
+}
+
+Result<void> Broker::settle() {
+  while (scribe_->is_busy() || !decided_.empty()) {
+    if (scribe_->is_busy()) TANDEM_TRY(speak(scribe_->wait()));
+    TANDEM_TRY(write_and_speak());
+  }
+  return {};
+}
+
+Result<void> Broker::speak(Written written) {
+  TANDEM_TRY(std::move(written.outcome));
+  size_t n_facts = 0;
+  for (const Plan& plan : written.plans) {
+    n_facts += plan.facts.size();
+    unwritten_bytes_ -= journal_bytes(plan.facts);
+  }
+  if (n_facts > 0) {
+    commits_.us.add(static_cast<uint64_t>(to_us(written.took)));
+    commits_.facts.add(n_facts);
+  }
+  for (Plan& plan : written.plans) {
+    log_plan(plan);
+    TANDEM_TRY(speak(std::move(plan)));
+  }
+  journal_->end_reads();
   return {};
 }
 
 // Measuring walks the list of free pages: not for every commit.
 Result<void> Broker::reckon_room(const FactBatch& facts) {
-  uint64_t n_bytes = 0;
-  for (const AcceptedFact& fact : facts.accepted) n_bytes += journal_bytes(fact.payload.size());
-  for (const FinishedFact& fact : facts.finished) n_bytes += journal_bytes(fact.payload.size());
+  const uint64_t n_bytes = journal_bytes(facts);
+  decided_bytes_ += n_bytes;
+  unwritten_bytes_ += n_bytes;
   submit_room_bytes_ -= std::min(submit_room_bytes_, n_bytes);
   if (clock_->now() < measure_at_ && submit_room_bytes_ > 0) return {};
   return measure_room();
@@ -104,7 +159,7 @@ Result<void> Broker::measure_room() {
   measure_at_ = clock_->now() + kMeasureEvery;
   TANDEM_ASSIGN(usage_, journal_->usage());
   const auto watermark = static_cast<uint64_t>(config_.watermark * static_cast<double>(usage_.bytes_max));
-  submit_room_bytes_ = watermark - std::min(watermark, usage_.bytes_used);
+  submit_room_bytes_ = watermark - std::min(watermark, usage_.bytes_used + unwritten_bytes_);
   const bool is_full = submit_room_bytes_ == 0;
   if (is_full && !was_full_) {
     log_.warn("journal full, new jobs are refused used_bytes={} max_bytes={}", usage_.bytes_used,
@@ -139,8 +194,9 @@ Result<void> Broker::speak_at(Door door, Plan& plan) {
   return {};
 }
 
-// What was accepted in this turn is still in memory. A job whose payload cannot be read any more is not lent;
-// the next turn hears that it failed.
+// What was accepted in the same turn is still in memory. A job whose payload cannot be read any more is not
+// lent; the next turn hears that it failed. One that was ended and forgotten while this was written is lent
+// no more.
 Result<void> Broker::add_payloads(Job& job, const std::vector<Sequence>& bodies, const FactBatch& facts) {
   std::vector<JobItem> readable;
   readable.reserve(job.items.size());
@@ -159,7 +215,7 @@ Result<void> Broker::add_payloads(Job& job, const std::vector<Sequence>& bodies,
       log_.error("job damaged in the journal job={} error={}", item.id.to_string(), body.error().text);
       ResultMessage failed{"", {{item.id, item.attempt, std::move(body).error(), false, {}}}};
       own_events_.push_back({{Door::kResults, {}}, std::move(failed)});
-    } else {
+    } else if (body.error().code != ErrorCode::kNotFound || dispatcher_->is_unfinished(item.id, bodies[i])) {
       return fail(std::move(body).error());
     }
   }
@@ -181,7 +237,7 @@ Result<void> Broker::add_payloads(Fetched& fetched, const std::vector<Sequence>&
         item.payload = std::move(body->payload);
         item.error = std::move(body->error);
       } else if (body.error().code == ErrorCode::kNotFound) {
-        continue;  // forgotten or put back in this very turn: whoever asks again is told
+        continue;  // forgotten or put back meanwhile: whoever asks again is told
       } else if (body.error().code == ErrorCode::kCorrupt) {
         item.state = JobState::kFailed;
         item.error = std::move(body).error();

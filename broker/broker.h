@@ -1,4 +1,4 @@
-// The turn: hear everything, decide once, write it down, and only then speak.
+// The turn: hear everything, decide once; write down what turns decided, and only then speak.
 
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "broker/journal.h"
 #include "broker/minute_line.h"
 #include "broker/ports.h"
+#include "broker/scribe.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/result.h"
@@ -26,16 +27,22 @@ struct TurnConfig {
   double watermark = 0.8;
 };
 
-// One thread. All that it is given outlives it.
+// One thread, and the scribe's. All that it is given outlives it.
+//
+// While a commit is under way, further turns are heard and decided; what they decided goes into the next one,
+// together. So nobody waits for the disk but those whose facts it writes, and the busier it is, the more
+// facts share a commit. Everything is said in the order in which it was decided.
 class Broker {
  public:
   // Replays the journal. kCorrupt names the fact that cannot be; nothing was changed.
   static Result<Broker> recover(const DispatcherConfig& dispatcher, const TurnConfig& config,
                                 const Clock& clock, Journal& journal, Ports& ports, const Log& log);
 
-  // Waits for something to do, at most until `wake` is set, and does it. An error means that nothing of this
-  // turn was said and the journal is as it was before; the process should end, and replay is the way back.
+  // Waits for something to do, at most until `wake` is set, and does it. An error means that nothing was said
+  // of what is not in the journal; the process should end, and replay is the way back.
   Result<void> run_turn(Wake& wake);
+  // Writes down and says all that was decided.
+  Result<void> settle();
 
   const Dispatcher& dispatcher() const { return *dispatcher_; }
 
@@ -47,7 +54,9 @@ class Broker {
  private:
   Broker(std::unique_ptr<Dispatcher> dispatcher, const TurnConfig& config, const Clock& clock,
          Journal& journal, Ports& ports, const Log& log);
-  Result<void> commit(const FactBatch& facts);
+  bool is_far_ahead() const;
+  Result<void> write_and_speak();
+  Result<void> speak(Written written);
   Result<void> reckon_room(const FactBatch& facts);
   Result<void> measure_room();
   Result<void> speak(Plan plan);
@@ -75,6 +84,12 @@ class Broker {
   MinuteLine minute_;
   std::string state_;
   uint64_t submit_room_bytes_ = std::numeric_limits<uint64_t>::max();
+
+  std::unique_ptr<Scribe> scribe_;
+  std::vector<Plan> decided_;      // and not given to the scribe yet
+  size_t n_decided_from_ = 0;      // messages, for those
+  uint64_t decided_bytes_ = 0;     // of the journal, for those
+  uint64_t unwritten_bytes_ = 0;   // for those and for what the scribe writes
   std::vector<Event> own_events_;  // what the broker tells itself, for the next turn
 };
 

@@ -72,6 +72,11 @@ class Dispatcher {
   // Hears `events` in order, then lets time pass: leases run out, jobs are lent, old results forgotten.
   Plan turn(const TurnStart& at, std::vector<Event> events);
 
+  bool is_unfinished(const JobId& id, Sequence accepted) const {
+    const Slot job = jobs_.find(id);
+    return job != kNoSlot && jobs_[job].sequence == accepted && !is_finished(jobs_[job].state);
+  }
+
   // For logs and metrics.
   const DispatcherCounters& counters() const { return counters_; }
   size_t n_ready() const { return ready_.size() + recovered_.size(); }

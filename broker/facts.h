@@ -65,9 +65,8 @@ struct FactBatch {
   bool finishes(Sequence fact) const { return !finished.empty() && fact >= finished.front().sequence; }
   // Null unless it is one of these.
   const AcceptedFact* find_accepted(Sequence fact) const;
-  bool empty() const {
-    return accepted.empty() && finished.empty() && forgotten.empty() && acknowledged.empty();
-  }
+  size_t size() const { return accepted.size() + finished.size() + forgotten.size() + acknowledged.size(); }
+  bool empty() const { return size() == 0; }
 };
 
 inline const AcceptedFact* FactBatch::find_accepted(Sequence fact) const {
@@ -82,6 +81,13 @@ inline uint64_t journal_bytes(size_t payload_bytes) {
   constexpr uint64_t kPage = 4096;
   const uint64_t n_bytes = payload_bytes + 256;
   return n_bytes < kPage / 2 ? n_bytes : (n_bytes + kPage) / kPage * kPage;
+}
+
+inline uint64_t journal_bytes(const FactBatch& facts) {
+  uint64_t n_bytes = 0;
+  for (const AcceptedFact& fact : facts.accepted) n_bytes += journal_bytes(fact.payload.size());
+  for (const FinishedFact& fact : facts.finished) n_bytes += journal_bytes(fact.payload.size());
+  return n_bytes;
 }
 
 }  // namespace tandem::broker

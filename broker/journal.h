@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 
 #include "broker/facts.h"
@@ -30,21 +31,29 @@ struct FactBody {
   Error error;  // of the finished fact of a failed job
 };
 
+// One thread at a time commits, and one, perhaps another, does the rest, also while the first commits.
 class Journal {
  public:
   virtual ~Journal() = default;
 
-  // Writes all of the batch or nothing, in one transaction, and returns when it is on disk. Sequences are
-  // larger than all that are there and strictly increasing over accepted and finished together;
-  // forgotten ones are those of earlier batches, acknowledged ones are not forgotten. An error (kFull, kIo)
-  // leaves the journal as it was; the caller ends, and comes back by replay.
-  virtual Result<void> commit(const FactBatch& batch) = 0;
+  // Writes all of the batches or nothing, in one transaction and one after the other, and returns when they
+  // are on disk. Sequences are larger than all that are there and strictly increasing over a batch's accepted
+  // and finished together, and over batches; forgotten ones are those of earlier batches, acknowledged ones
+  // are not forgotten. An error (kFull, kIo) leaves the journal as it was; the caller ends, and comes back by
+  // replay.
+  virtual Result<void> commit(std::span<const FactBatch* const> batches) = 0;
+  Result<void> commit(const FactBatch& batch) {
+    const FactBatch* const one = &batch;
+    return commit({&one, 1});
+  }
 
   // All facts in the order of their sequences. kCorrupt names the fact that is not what it claims to be.
   virtual Result<void> replay(const ReplayVisitor& visitor) = 0;
 
-  // kNotFound: never committed, or forgotten. kCorrupt: the bytes are not those that were written.
+  // kNotFound: never committed, or forgotten. kCorrupt: the bytes are not those that were written. What was
+  // committed before the first read since the last end_reads() is seen; later commits may not be.
   virtual Result<FactBody> read(Sequence sequence) = 0;
+  virtual void end_reads() {}
 
   virtual Result<JournalUsage> usage() = 0;
 

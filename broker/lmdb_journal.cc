@@ -1,5 +1,6 @@
 #include "broker/lmdb_journal.h"
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <utility>
@@ -53,23 +54,27 @@ Result<std::unique_ptr<LmdbJournal>> LmdbJournal::open(const LmdbJournalOptions&
       new LmdbJournal(std::move(*environment), std::move(*facts), std::move(*acknowledged), *seed));
 }
 
-Result<void> LmdbJournal::commit(const FactBatch& batch) {
-  owner_.check();
-  if (batch.empty()) return {};
-  reading_.reset();
+Result<void> LmdbJournal::commit(std::span<const FactBatch* const> batches) {
+  if (std::all_of(batches.begin(), batches.end(), [](const FactBatch* batch) { return batch->empty(); }))
+    return {};
   const auto committed = [&]() -> Result<void> {
     TANDEM_ASSIGN(WriteTransaction transaction, environment_.write());
-    for (const Sequence sequence : batch.forgotten) {
-      TANDEM_TRY(facts_.erase(transaction, number_key(sequence)));
-      TANDEM_TRY(acknowledged_.erase(transaction, number_key(sequence)));
-    }
-    TANDEM_TRY(append(transaction, batch));
-    for (const Sequence sequence : batch.acknowledged) {
-      TANDEM_TRY(acknowledged_.put(transaction, number_key(sequence), {}));
-    }
+    for (const FactBatch* batch : batches) TANDEM_TRY(write(transaction, *batch));
     return transaction.commit();
   }();
   if (!committed) return fail_in("journal commit", committed.error());
+  return {};
+}
+
+Result<void> LmdbJournal::write(WriteTransaction& transaction, const FactBatch& batch) {
+  for (const Sequence sequence : batch.forgotten) {
+    TANDEM_TRY(facts_.erase(transaction, number_key(sequence)));
+    TANDEM_TRY(acknowledged_.erase(transaction, number_key(sequence)));
+  }
+  TANDEM_TRY(append(transaction, batch));
+  for (const Sequence sequence : batch.acknowledged) {
+    TANDEM_TRY(acknowledged_.put(transaction, number_key(sequence), {}));
+  }
   return {};
 }
 
@@ -93,7 +98,6 @@ Result<void> LmdbJournal::append(WriteTransaction& transaction, const FactBatch&
 }
 
 Result<void> LmdbJournal::replay(const ReplayVisitor& visitor) {
-  owner_.check();
   TANDEM_ASSIGN(const ReadTransaction transaction, environment_.read());
   Result<void> outcome;
   const auto visit = [&](std::string_view key, std::string_view value) {
@@ -118,7 +122,6 @@ Result<void> LmdbJournal::replay(const ReplayVisitor& visitor) {
 }
 
 Result<FactBody> LmdbJournal::read(Sequence sequence) {
-  owner_.check();
   if (!reading_) {
     TANDEM_ASSIGN(reading_, environment_.read());
   }
@@ -132,7 +135,6 @@ Result<FactBody> LmdbJournal::read(Sequence sequence) {
 }
 
 Result<JournalUsage> LmdbJournal::usage() {
-  owner_.check();
   TANDEM_ASSIGN(const StoreUsage usage, environment_.usage());
   return JournalUsage{usage.used_bytes, usage.map_bytes};
 }

@@ -15,7 +15,6 @@
 #include <optional>
 
 #include "broker/journal.h"
-#include "shared/base/thread_owner.h"
 #include "shared/store/environment.h"
 
 namespace tandem::broker {
@@ -25,31 +24,33 @@ struct LmdbJournalOptions {
   uint64_t bytes_max = 4ull << 30;
 };
 
-// One thread. A commit returns when the disk has it (two syncs).
+// A commit returns when the disk has it (two syncs).
 class LmdbJournal final : public Journal {
  public:
   // Makes the folder if it is not there. kExists: another broker has it. kUnsupported: written in another
   // format version. kCorrupt: a store, and not a journal.
   static Result<std::unique_ptr<LmdbJournal>> open(const LmdbJournalOptions& options);
 
-  Result<void> commit(const FactBatch& batch) override;
+  using Journal::commit;
+  Result<void> commit(std::span<const FactBatch* const> batches) override;
   Result<void> replay(const ReplayVisitor& visitor) override;
   Result<FactBody> read(Sequence sequence) override;
+  void end_reads() override { reading_.reset(); }
   Result<JournalUsage> usage() override;
   uint64_t hash_seed() const override { return hash_seed_; }
 
  private:
   LmdbJournal(Environment environment, Table facts, Table acknowledged, uint64_t hash_seed);
+  Result<void> write(WriteTransaction& transaction, const FactBatch& batch);
   Result<void> append(WriteTransaction& transaction, const FactBatch& batch);
 
   Environment environment_;
   Table facts_;
   Table acknowledged_;
   uint64_t hash_seed_;
-  // Kept from the first read after a commit to the next commit, since beginning one costs more than a read.
-  // It pins no pages that anybody waits for: nothing is freed but by a commit.
+  // Kept over many reads, since beginning one costs more than a read. Pages that are freed meanwhile are not
+  // used again.
   std::optional<ReadTransaction> reading_;
-  ThreadOwner owner_;
 };
 
 }  // namespace tandem::broker

@@ -87,6 +87,10 @@ int run(const BrokerConfig& config, int ready_fd) {
     }
   }
   tell_service_manager("STOPPING=1");
+  if (auto settled = broker->settle(); !settled) {
+    log.error("broker stops, not all that was decided is in the journal: {}", settled.error().text);
+    return kFailed;
+  }
   log.info("broker stops signal={} accepted={} finished={} unreadable={} unsent={} forbidden={} refused={}",
            stop.number(), broker->dispatcher().counters().accepted, broker->dispatcher().counters().finished,
            ports->counters().unreadable, ports->counters().unsent, ports->counters().forbidden,

@@ -77,13 +77,13 @@ Result<Ports> Ports::open(NetContext& context, const PortsConfig& config) {
                std::move(*results_out));
 }
 
-std::vector<Event> Ports::receive(Duration time, Wake& stop) {
+std::vector<Event> Ports::receive(Duration time, Wake& stop, Wake& written) {
   if (doorkeeper_) {
-    wait({work_, results_in_, submit_, results_out_, stop, doorkeeper_->changed()}, time);
+    wait({work_, results_in_, submit_, results_out_, stop, written, doorkeeper_->changed()}, time);
     follow_the_list();
     hear_subscriptions();
   } else {
-    wait({work_, results_in_, submit_, stop}, time);
+    wait({work_, results_in_, submit_, stop, written}, time);
   }
   // Workers first: what they say makes room for what clients bring. And heartbeats before results, in the
   // order in which a worker sends them.

@@ -43,9 +43,9 @@ class Ports {
   // the key file's name and path.
   static Result<Ports> open(NetContext& context, const PortsConfig& config);
 
-  // Waits until something can be read, `stop` is set or `time` has passed; then reads what is there, up to
-  // the limits. A client whose message cannot be read is told so.
-  std::vector<Event> receive(Duration time, Wake& stop);
+  // Waits until something can be read, one of the wakes is set or `time` has passed; then reads what is
+  // there, up to the limits. A client whose message cannot be read is told so.
+  std::vector<Event> receive(Duration time, Wake& stop, Wake& written);
 
   void send(const Address& to, const Message& message);
   void publish(const std::string& client, const Message& message);

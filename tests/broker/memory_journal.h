@@ -13,14 +13,9 @@ namespace tandem::broker {
 
 class MemoryJournal final : public Journal {
  public:
-  Result<void> commit(const FactBatch& batch) override {
-    for (const AcceptedFact& fact : batch.accepted) facts_.emplace(fact.sequence, fact);
-    for (const FinishedFact& fact : batch.finished) facts_.emplace(fact.sequence, fact);
-    for (const Sequence sequence : batch.forgotten) {
-      facts_.erase(sequence);
-      acknowledged_.erase(sequence);
-    }
-    acknowledged_.insert(batch.acknowledged.begin(), batch.acknowledged.end());
+  using Journal::commit;
+  Result<void> commit(std::span<const FactBatch* const> batches) override {
+    for (const FactBatch* batch : batches) write(*batch);
     return {};
   }
 
@@ -56,6 +51,16 @@ class MemoryJournal final : public Journal {
   const std::map<Sequence, std::variant<AcceptedFact, FinishedFact>>& facts() const { return facts_; }
 
  private:
+  void write(const FactBatch& batch) {
+    for (const AcceptedFact& fact : batch.accepted) facts_.emplace(fact.sequence, fact);
+    for (const FinishedFact& fact : batch.finished) facts_.emplace(fact.sequence, fact);
+    for (const Sequence sequence : batch.forgotten) {
+      facts_.erase(sequence);
+      acknowledged_.erase(sequence);
+    }
+    acknowledged_.insert(batch.acknowledged.begin(), batch.acknowledged.end());
+  }
+
   std::map<Sequence, std::variant<AcceptedFact, FinishedFact>> facts_;
   std::set<Sequence> acknowledged_;
 };

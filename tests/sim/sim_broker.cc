@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "shared/base/limits.h"
+#include "tests/sim/watch.h"
 
 namespace tandem::broker::sim {
 
@@ -26,6 +27,7 @@ void SimBroker::start() {
   if (!replayed) world_.wrong("replay: " + replayed.error().text);
   dispatcher_->start(world_.now, world_.wall_ms());
   network_.forget_what_waits_for_the_broker();
+  unsaid_.clear();
   model_.broker_started();
   started_at_ = world_.now;
   ++n_starts_;
@@ -49,14 +51,17 @@ std::optional<SimBroker::Turn> SimBroker::turn() {
 
   if (turn.plan.wake_at < world_.now) world_.wrong("the broker wants to wake up in the past");
   turn.after = observe();
-  speak(turn.plan);
+  // The disk may be busy for some turns; then what they decided is said later.
+  unsaid_.push_back(turn.plan);
+  if (!world_.accident(world_.config.broker_lag)) {
+    for (Plan& plan : std::exchange(unsaid_, {})) speak(plan);
+  }
   return turn;
 }
 
 void SimBroker::speak(Plan& plan) {
   for (Speech& speech : plan.speeches) {
-    fill(speech);
-    network_.to_peer(speech.to, speech.message);
+    if (fill(speech)) network_.to_peer(speech.to, speech.message);
   }
   for (const auto& [client, partial] : plan.partials) {
     network_.to_peer({Door::kSubmit, peer_of_client(client)}, partial);
@@ -71,8 +76,8 @@ void SimBroker::speak(Plan& plan) {
   }
 }
 
-// As broker.cc does it.
-void SimBroker::fill(Speech& speech) {
+// As broker.cc does it. False: nothing is left to say.
+bool SimBroker::fill(Speech& speech) {
   auto* job = std::get_if<Job>(&speech.message);
   auto* fetched = std::get_if<Fetched>(&speech.message);
   if (fetched != nullptr) {
@@ -89,11 +94,25 @@ void SimBroker::fill(Speech& speech) {
     }
     fetched->items = std::move(found);
   }
-  for (size_t i = 0; job != nullptr && i < speech.bodies.size(); ++i) {
+  if (job == nullptr) return true;
+  std::vector<JobItem> found;
+  for (size_t i = 0; i < job->items.size(); ++i) {
+    JobItem& item = job->items[i];
     const auto body = journal_.read(speech.bodies[i]);
-    if (!body) world_.wrong("a job was lent whose payload is not in the journal");
-    if (body) job->items[i].payload = body->payload;
+    if (!body) {
+      if (dispatcher_->is_unfinished(item.id, speech.bodies[i]))
+        world_.wrong("a job was lent whose payload is not in the journal");
+      continue;
+    }
+    item.payload = body->payload;
+    if (const ModelJob* known = model_.find(item.id);
+        known != nullptr && item.payload.view() != known->text()) {
+      world_.wrong(describe(model_, item.id) + " went out with another text");
+    }
+    found.push_back(std::move(item));
   }
+  job->items = std::move(found);
+  return !job->items.empty();
 }
 
 Observation SimBroker::observe() {

@@ -40,7 +40,7 @@ class SimBroker {
  private:
   void start();
   void speak(Plan& plan);
-  void fill(Speech& speech);
+  bool fill(Speech& speech);
   Observation observe();
 
   World& world_;
@@ -48,6 +48,7 @@ class SimBroker {
   Model& model_;
   MemoryJournal journal_;
   std::unique_ptr<Dispatcher> dispatcher_;
+  std::vector<Plan> unsaid_;  // of turns whose facts are on disk
   TimePoint started_at_;
   uint64_t n_starts_ = 0;
 };

@@ -32,6 +32,7 @@ SimulationConfig draw_config(uint64_t seed) {
   config.worker_death = one_in(4) ? 0.03 : between(0, 8) / 1000.0;
   config.worker_pause = between(0, 4) / 1000.0;
   config.broker_death = one_in(4) ? 0.03 : between(0, 8) / 1000.0;
+  config.broker_lag = one_in(2) ? 0 : between(1, 50) / 100.0;
   config.clock_jump = one_in(2) ? 0 : 0.003;
   config.poison = one_in(2) ? 0 : 0.05;
   config.equal_jobs = between(0, 6) / 10.0;

@@ -26,6 +26,7 @@ struct SimulationConfig {
   double worker_death = 0.005;        // of each worker
   double worker_pause = 0.002;        // it stops without a word, and goes on later
   double broker_death = 0.005;
+  double broker_lag = 0.1;       // of the broker's turns: what they decided is said with the next one's
   double clock_jump = 0.001;     // of the wall clock, by an hour
   double poison = 0.03;          // of jobs: they kill their worker
   double equal_jobs = 0.3;       // of jobs: another one's text
