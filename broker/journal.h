@@ -50,9 +50,10 @@ class Journal {
   // All facts in the order of their sequences. kCorrupt names the fact that is not what it claims to be.
   virtual Result<void> replay(const ReplayVisitor& visitor) = 0;
 
-  // kNotFound: never committed, or forgotten. kCorrupt: the bytes are not those that were written. What was
-  // committed before the first read since the last end_reads() is seen; later commits may not be.
+  // Sees what was committed before it. kNotFound: never committed, or forgotten. kCorrupt: the bytes are not
+  // those that were written.
   virtual Result<FactBody> read(Sequence sequence) = 0;
+  // To be called after some reads: lets go of what they hold, so that its room can be used again.
   virtual void end_reads() {}
 
   virtual Result<JournalUsage> usage() = 0;

@@ -63,6 +63,7 @@ Result<void> LmdbJournal::commit(std::span<const FactBatch* const> batches) {
     return transaction.commit();
   }();
   if (!committed) return fail_in("journal commit", committed.error());
+  ++n_commits_;
   return {};
 }
 
@@ -122,7 +123,9 @@ Result<void> LmdbJournal::replay(const ReplayVisitor& visitor) {
 }
 
 Result<FactBody> LmdbJournal::read(Sequence sequence) {
-  if (!reading_) {
+  if (!reading_ || reading_since_ != n_commits_) {
+    reading_.reset();
+    reading_since_ = n_commits_;
     TANDEM_ASSIGN(reading_, environment_.read());
   }
   TANDEM_ASSIGN(const auto found, facts_.get(*reading_, number_key(sequence)));

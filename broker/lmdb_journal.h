@@ -10,6 +10,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -48,9 +49,11 @@ class LmdbJournal final : public Journal {
   Table facts_;
   Table acknowledged_;
   uint64_t hash_seed_;
+  std::atomic<uint64_t> n_commits_{0};
   // Kept over many reads, since beginning one costs more than a read. Pages that are freed meanwhile are not
   // used again.
   std::optional<ReadTransaction> reading_;
+  uint64_t reading_since_ = 0;  // n_commits_ when it began
 };
 
 }  // namespace tandem::broker
