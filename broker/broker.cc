@@ -85,11 +85,12 @@ Result<void> Broker::run_turn(Wake& wake) {
   own_events_.clear();
   log_events(events);
   n_decided_from_ += events.size();
+  TANDEM_TRY(measure_room_if_due());
 
-  Plan plan = dispatcher_->turn(
-      {clock_->now(), clock_->wall_ms(), submit_room_bytes_, usage_.bytes_used, usage_.bytes_max},
-      std::move(events));
-  wake_at_ = plan.wake_at;
+  const TurnStart start{clock_->now(), clock_->wall_ms(), submit_room_bytes_, result_room_bytes_,
+                        may_lend_,     usage_.bytes_used, usage_.bytes_max};
+  Plan plan = dispatcher_->turn(start, std::move(events));
+  wake_at_ = is_measure_old_ ? std::min(plan.wake_at, measure_at_) : plan.wake_at;
   if (!plan.facts.empty()) TANDEM_TRY(reckon_room(plan.facts));
   decided_.push_back(std::move(plan));
   TANDEM_TRY(write_and_speak());
@@ -134,6 +135,8 @@ Result<void> Broker::speak(Written written) {
     unwritten_bytes_ -= journal_bytes(plan.facts);
   }
   if (n_facts > 0) {
+    is_measure_old_ = true;
+    wake_at_ = std::min(wake_at_, measure_at_);
     commits_.us.add(static_cast<uint64_t>(to_us(written.took)));
     commits_.facts.add(n_facts);
   }
@@ -145,27 +148,47 @@ Result<void> Broker::speak(Written written) {
   return {};
 }
 
-// Measuring walks the list of free pages: not for every commit.
+// Measuring walks the list of free pages: not for every turn.
 Result<void> Broker::reckon_room(const FactBatch& facts) {
   const uint64_t n_bytes = journal_bytes(facts);
   decided_bytes_ += n_bytes;
   unwritten_bytes_ += n_bytes;
   submit_room_bytes_ -= std::min(submit_room_bytes_, n_bytes);
-  if (clock_->now() < measure_at_ && submit_room_bytes_ > 0) return {};
-  return measure_room();
+  result_room_bytes_ -= std::min(result_room_bytes_, n_bytes);
+  return submit_room_bytes_ > 0 && result_room_bytes_ > 0 ? Result<void>() : measure_room();
 }
 
+Result<void> Broker::measure_room_if_due() {
+  return is_measure_old_ && clock_->now() >= measure_at_ ? measure_room() : Result<void>();
+}
+
+// Every job inside has room for an outcome without a result; what is above the watermark is for results. When
+// half of it is gone no more jobs are lent, and the rest takes what the workers are at.
 Result<void> Broker::measure_room() {
   measure_at_ = clock_->now() + kMeasureEvery;
+  is_measure_old_ = false;
   TANDEM_ASSIGN(usage_, journal_->usage());
   const auto watermark = static_cast<uint64_t>(config_.watermark * static_cast<double>(usage_.bytes_max));
-  submit_room_bytes_ = watermark - std::min(watermark, usage_.bytes_used + unwritten_bytes_);
+  const uint64_t taken =
+      usage_.bytes_used + unwritten_bytes_ + dispatcher_->n_unfinished() * journal_bytes(0);
+  submit_room_bytes_ = watermark - std::min(watermark, taken);
+  result_room_bytes_ = usage_.bytes_max - std::min(usage_.bytes_max, taken);
+  may_lend_ = result_room_bytes_ > (usage_.bytes_max - watermark) / 2;
   const bool is_full = submit_room_bytes_ == 0;
   if (is_full && !was_full_) {
     log_.warn("journal full, new jobs are refused used_bytes={} max_bytes={}", usage_.bytes_used,
               usage_.bytes_max);
   }
+  if (!may_lend_ && could_lend_) {
+    log_.warn(
+        "journal full, no jobs are lent until outcomes are acknowledged or forgotten, or journal.bytes_max "
+        "is raised "
+        "used_bytes={} max_bytes={} results_kept={}",
+        usage_.bytes_used, usage_.bytes_max, dispatcher_->n_finished_kept());
+  }
+  if (may_lend_ && !could_lend_) log_.info("journal has room again, jobs are lent");
   was_full_ = is_full;
+  could_lend_ = may_lend_;
   return {};
 }
 
@@ -331,6 +354,12 @@ void Broker::log_plan(const Plan& plan) const {
     } else {
       log_.info("worker left worker={}", parting.worker);
     }
+  }
+  const auto is_dead = [](const FinishedFact& fact) { return fact.state == JobState::kDead; };
+  const auto& finished = plan.facts.finished;
+  if (const auto dead = std::find_if(finished.begin(), finished.end(), is_dead); dead != finished.end()) {
+    log_.warn("jobs died n={} first={} error={}", std::count_if(dead, finished.end(), is_dead),
+              Shown{dead->id}, dead->error.text);
   }
   if (!log_.tells_debug()) return;
   for (const AcceptedFact& fact : plan.facts.accepted) {

@@ -58,6 +58,7 @@ class Broker {
   Result<void> write_and_speak();
   Result<void> speak(Written written);
   Result<void> reckon_room(const FactBatch& facts);
+  Result<void> measure_room_if_due();
   Result<void> measure_room();
   Result<void> speak(Plan plan);
   Result<void> speak_at(Door door, Plan& plan);
@@ -79,11 +80,14 @@ class Broker {
   TimePoint wake_at_;
   JournalUsage usage_;
   TimePoint measure_at_;
-  bool was_full_ = false;
+  bool is_measure_old_ = false;  // there was a commit since
+  bool was_full_ = false, could_lend_ = true;
   CommitFigures commits_;
   MinuteLine minute_;
   std::string state_;
   uint64_t submit_room_bytes_ = std::numeric_limits<uint64_t>::max();
+  uint64_t result_room_bytes_ = std::numeric_limits<uint64_t>::max();
+  bool may_lend_ = true;
 
   std::unique_ptr<Scribe> scribe_;
   std::vector<Plan> decided_;      // and not given to the scribe yet

@@ -18,6 +18,7 @@ Dispatcher::Dispatcher(const DispatcherConfig& config)
       leases_(jobs_, workers_, config.lease),
       ready_(jobs_),
       recovered_(jobs_),
+      alone_(jobs_),
       flights_(jobs_),
       finished_(jobs_, config.retention.count()) {}
 
@@ -102,6 +103,7 @@ Slot Dispatcher::find(const Turn& turn, const JobId& id) const {
 }
 
 ReadyQueue& Dispatcher::queue_of(Slot job) {
+  if (jobs_[job].goes_alone()) return alone_;
   return in_grace_ && jobs_[job].sequence <= last_replayed_ ? recovered_ : ready_;
 }
 
@@ -259,7 +261,7 @@ void Dispatcher::forget(Turn& turn, Slot job) {
 
 uint64_t Dispatcher::oldest_ready_ms(int64_t wall_ms) const {
   int64_t oldest = wall_ms;
-  for (const ReadyQueue* queue : {&ready_, &recovered_}) {
+  for (const ReadyQueue* queue : {&ready_, &recovered_, &alone_}) {
     if (const Slot job = queue->oldest(); job != kNoSlot) oldest = std::min(oldest, jobs_[job].accepted_ms);
   }
   return static_cast<uint64_t>(wall_ms - oldest);

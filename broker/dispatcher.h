@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,7 @@ struct DispatcherCounters {
   uint64_t redelivered = 0;                       // leases after a job's first
   uint64_t leases_lost = 0;                       // ran out, or were missing when their worker came back
   uint64_t returned = 0;                          // jobs that were recalled and came back
+  uint64_t without_room = 0;                      // results that the journal had no room for
   uint64_t late_results = 0;                      // for jobs that had an outcome, or are unknown
   uint64_t misplaced = 0;                         // messages that have no business at the door they came to
   Latency ready_ms;                               // accepted to first leased
@@ -79,9 +81,11 @@ class Dispatcher {
 
   // For logs and metrics.
   const DispatcherCounters& counters() const { return counters_; }
-  size_t n_ready() const { return ready_.size() + recovered_.size(); }
+  size_t n_ready() const { return ready_.size() + recovered_.size() + alone_.size(); }
+  size_t n_alone() const { return alone_.size(); }  // of those
   size_t n_delayed() const { return n_delayed_; }
   size_t n_leased() const { return leases_.size(); }
+  size_t n_unfinished() const { return jobs_.size() - finished_.size(); }
   size_t n_finished_kept() const { return finished_.size(); }
   size_t n_dead_kept() const { return finished_.dead().size(); }
   const WorkerTable& workers() const { return workers_; }
@@ -154,6 +158,7 @@ class Dispatcher {
   void delay(Slot job, TimePoint until);
   void detach(Slot job);  // the job is ready: afterwards it waits for nothing
   void give_back(Turn& turn, Slot job, const std::string& reason, milliseconds pause);
+  void lose(Turn& turn, Slot job, const std::string& reason);
   void call_off(Turn& turn, Slot job);  // takes an unfinished job out of wherever it is; its worker is told
   void finish(Turn& turn, Slot job, FinishedFact outcome);
   void finish_one(Turn& turn, Slot job, FinishedFact outcome);
@@ -163,6 +168,7 @@ class Dispatcher {
   // What time brings: dispatcher_time.cc.
   void pass_time(Turn& turn);
   void lend(Turn& turn);
+  void lend_alone(TimePoint heard_after, const std::function<void(Slot, Worker&)>& give);
   void recall(Turn& turn);
   void forget_old(Turn& turn);
   TimePoint wake_at(const Turn& turn);
@@ -175,6 +181,7 @@ class Dispatcher {
   Leases leases_;
   ReadyQueue ready_;
   ReadyQueue recovered_;  // replayed jobs, while their workers may still come back
+  ReadyQueue alone_;      // those that go out alone
   Flights flights_;
   FinishedJobs finished_;
   Timers starts_, expiries_;
@@ -186,6 +193,7 @@ class Dispatcher {
   TimePoint next_recall_;
   std::vector<Sequence> acknowledged_;  // to be written down with the next commit
   TimePoint acknowledged_since_;
+  bool keeps_workers_free_ = false;
   bool lent_to_the_limit_ = false;  // more could be lent, in the next turn
   DispatcherCounters counters_;
 };

@@ -145,7 +145,7 @@ AcceptedItem Dispatcher::revive(Turn& turn, Slot job) {
   record.state = JobState::kReady;
   record.is_acknowledged = false;
   record.attempt = record.ended_attempt = 0;
-  record.tries = 0;
+  record.tries = record.losses = 0;
   --client.n_kept;
   ++client.n_unfinished;
   client.unfinished_bytes += record.payload_bytes;

@@ -34,9 +34,7 @@ constexpr milliseconds kRecallAfter{100};
 void Dispatcher::pass_time(Turn& turn) {
   const TimePoint now = turn.at.time;
   for (const Slot job : leases_.expired(now)) {
-    ++counters_.leases_lost;
-    give_back(turn, job, "worker '" + leases_.holder(job)->name + "' did not renew its lease",
-              milliseconds(0));
+    lose(turn, job, "worker '" + leases_.holder(job)->name + "' did not renew its lease");
   }
   for (const std::string& name : workers_.silent_for(config_.lease, now)) {
     turn.plan.partings.push_back({name, true});
@@ -65,6 +63,8 @@ void Dispatcher::pass_time(Turn& turn) {
 }
 
 void Dispatcher::lend(Turn& turn) {
+  lent_to_the_limit_ = false;
+  if (!turn.at.may_lend) return;
   struct Basket {
     Job job;
     std::vector<Sequence> bodies;
@@ -79,7 +79,36 @@ void Dispatcher::lend(Turn& turn) {
 
   const TimePoint heard_after = turn.at.time - kHeartbeatsMissedMax * config_.heartbeat;
   size_t n_bytes = 0;
-  lent_to_the_limit_ = false;
+  const auto give = [&](Slot slot, Worker& worker) {
+    JobRecord& record = jobs_[slot];
+    if (record.attempt > 0) {
+      ++counters_.redelivered;
+    } else {
+      counters_.ready_ms.add(turn.at.wall_ms - record.accepted_ms);
+    }
+    leases_.grant(slot, worker, record.attempt + 1, turn.at.time);
+    n_bytes += record.payload_bytes;
+
+    Basket& basket = baskets[worker.number];
+    const bool is_full = basket.n_bytes + record.payload_bytes > kLendBytesPerMessage ||
+                         basket.job.items.size() == limits::kItemsPerMessageMax;
+    if (is_full && !basket.job.items.empty()) send_off(worker.number, basket);
+    basket.job.lease_ms = static_cast<uint32_t>(config_.lease.count());
+    JobItem item;
+    item.id = record.id;
+    item.attempt = record.attempt;
+    item.urgency = record.urgency;
+    // A job whose time is over is not here any more, so if it seems to be, the wall clock was set forward:
+    // then the worker is told of no limit, and is called off when the time has come.
+    if (record.expires_ms > turn.at.wall_ms) {
+      item.ttl_ms = static_cast<uint64_t>(record.left_ms(record.expires_ms, turn.at.wall_ms));
+    }
+    basket.job.items.push_back(std::move(item));
+    basket.bodies.push_back(record.sequence);
+    basket.n_bytes += record.payload_bytes;
+  };
+
+  lend_alone(heard_after, give);
   for (Slot slot = ready_.peek(); slot != kNoSlot; slot = ready_.peek()) {
     if (n_bytes >= kLendBytesPerTurn) {
       lent_to_the_limit_ = true;
@@ -100,33 +129,34 @@ void Dispatcher::lend(Turn& turn) {
       queue_of(leader).remove(leader);
       flights_.take_over(slot);
     }
-    if (record.attempt > 0) {
-      ++counters_.redelivered;
-    } else {
-      counters_.ready_ms.add(turn.at.wall_ms - record.accepted_ms);
-    }
-    leases_.grant(slot, *worker, record.attempt + 1, turn.at.time);
-    n_bytes += record.payload_bytes;
-
-    Basket& basket = baskets[worker->number];
-    const bool is_full = basket.n_bytes + record.payload_bytes > kLendBytesPerMessage ||
-                         basket.job.items.size() == limits::kItemsPerMessageMax;
-    if (is_full && !basket.job.items.empty()) send_off(worker->number, basket);
-    basket.job.lease_ms = static_cast<uint32_t>(config_.lease.count());
-    JobItem item;
-    item.id = record.id;
-    item.attempt = record.attempt;
-    item.urgency = record.urgency;
-    // A job whose time is over is not here any more, so if it seems to be, the wall clock was set forward:
-    // then the worker is told of no limit, and is called off when the time has come.
-    if (record.expires_ms > turn.at.wall_ms) {
-      item.ttl_ms = static_cast<uint64_t>(record.left_ms(record.expires_ms, turn.at.wall_ms));
-    }
-    basket.job.items.push_back(std::move(item));
-    basket.bodies.push_back(record.sequence);
-    basket.n_bytes += record.payload_bytes;
+    give(slot, *worker);
   }
   for (auto& [worker, basket] : baskets) send_off(worker, basket);
+}
+
+// A job that goes out alone is given to a worker without jobs, which gets no other until it has come back
+// from this one. So a job that kills its workers takes nobody else's attempts, and one that only was there is
+// done. When all workers have jobs, the one with the fewest is kept free until it has none.
+void Dispatcher::lend_alone(TimePoint heard_after, const std::function<void(Slot, Worker&)>& give) {
+  if (alone_.empty() && !keeps_workers_free_) return;
+  keeps_workers_free_ = false;
+  Worker* next = nullptr;
+  for (const auto& [name, number] : workers_.all()) {
+    Worker& worker = workers_[number];
+    const bool may_have_jobs = worker.credit_max > 0 && !worker.is_draining && worker.heard_at > heard_after;
+    if (worker.is_kept_free && (worker.leases.empty() || !may_have_jobs)) workers_.keep_free(worker, false);
+    if (may_have_jobs && worker.leases.empty() && !alone_.empty()) {
+      const Slot job = alone_.peek();
+      alone_.pop();
+      workers_.keep_free(worker, true);
+      give(job, worker);
+    }
+    keeps_workers_free_ |= worker.is_kept_free;
+    if (may_have_jobs && (next == nullptr || worker.leases.size() < next->leases.size())) next = &worker;
+  }
+  if (alone_.empty() || keeps_workers_free_ || next == nullptr) return;
+  workers_.keep_free(*next, true);
+  keeps_workers_free_ = true;
 }
 
 // A worker without jobs, none in the queue, and a worker with several: half of those that came to it last may

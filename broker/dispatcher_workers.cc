@@ -11,6 +11,8 @@ namespace {
 
 // Attempts are counted by the broker; a larger number than this was made up.
 constexpr uint32_t kAttemptNumberMax = 1'000'000;
+// A worker is not asked at once for a result that found no room.
+constexpr milliseconds kNoRoomPause{1'000};
 
 // Doubles from attempt to attempt; between half of it and all of it, by the job's id, so that jobs that
 // failed together do not come back together.
@@ -50,8 +52,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Hello& message) {
   for (const HeldLease& lease : message.held) held.insert(lease.id);
   for (const Slot job : leases_.of_worker(worker)) {
     if (held.contains(jobs_[job].id)) continue;
-    ++counters_.leases_lost;
-    give_back(turn, job, "worker '" + worker.name + "' came back without it", milliseconds(0));
+    lose(turn, job, "worker '" + worker.name + "' came back without it");
   }
 }
 
@@ -86,6 +87,14 @@ void Dispatcher::hear(Turn& turn, Worker& worker, const Returned& message) {
     workers_.count_gave_back(worker, turn.at.time);
     give_back(turn, job, "worker '" + worker.name + "' gave it back", milliseconds(0));
   }
+}
+
+// The job may be what its worker died of.
+void Dispatcher::lose(Turn& turn, Slot job, const std::string& reason) {
+  ++counters_.leases_lost;
+  JobRecord& record = jobs_[job];
+  if (record.losses < UINT8_MAX) ++record.losses;
+  give_back(turn, job, reason, record.losses > 1 ? pause_after(config_, record) : milliseconds(0));
 }
 
 // The worker works on these. Its own leases are renewed; a job that waits for a worker has found one; one
@@ -140,6 +149,16 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
     return give_back(turn, job, "worker '" + worker_name + "': " + item.error.text,
                      pause_after(config_, record));
   }
+
+  const uint64_t n_bytes = journal_bytes(item.payload.size()) * (1 + flights_.n_twins(job));
+  if (!is_error && n_bytes > turn.at.result_room_bytes) {
+    ++counters_.without_room;
+    if (!is_holder) return;
+    record.excuse();
+    record.ended_attempt = item.attempt;
+    return give_back(turn, job, "the journal had no room for its result", kNoRoomPause);
+  }
+  if (!is_error) turn.at.result_room_bytes -= n_bytes;
 
   // An outcome is welcome from anybody who was lent the job, at any time: the first one wins.
   if (is_holder) {

@@ -90,6 +90,11 @@ class Flights {
     return waiting;
   }
 
+  size_t n_twins(Slot leader) const {
+    const auto found = twins_.find(leader);
+    return found == twins_.end() ? 0 : found->second.size();
+  }
+
   // Calls visit(slot) for each job that waits for `leader`.
   template <typename Visit>
   void for_twins(Slot leader, Visit&& visit) const {

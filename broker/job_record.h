@@ -40,6 +40,7 @@ struct JobRecord {
   Slot previous = kNoSlot;     // in the list that the job is in: leases of a worker, twins of a job,
   Slot next = kNoSlot;         // outcomes that a client did not acknowledge
   uint8_t tries = 0;           // of the attempts, those that count
+  uint8_t losses = 0;          // leases that ended because nothing was heard of it or of its worker
   uint8_t attempts_max = 0;
   uint8_t priority = kPriorityDefault;
   Urgency urgency = Urgency::kBulk;
@@ -55,6 +56,10 @@ struct JobRecord {
   }
   // The newest attempt was nobody's fault.
   void excuse() { tries -= tries > 0 ? 1 : 0; }
+
+  // Several workers that had it are gone, or its last attempt is next and one is: it may be what kills them,
+  // or it only was there. It goes out alone, to a worker that has nothing else.
+  bool goes_alone() const { return losses > 1 || (losses == 1 && tries + 1 >= attempts_max); }
 
   // From now to `end_ms`, such as expires_ms. If the wall clock was set back, no longer than from the
   // beginning.

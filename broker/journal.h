@@ -56,6 +56,7 @@ class Journal {
   // To be called after some reads: lets go of what they hold, so that its room can be used again.
   virtual void end_reads() {}
 
+  // kIo: the journal is not where it was opened any more; what is committed would be lost.
   virtual Result<JournalUsage> usage() = 0;
 
   // The key of payload_hash: drawn at random when the journal was made, and never told to anybody.

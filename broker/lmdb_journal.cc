@@ -12,6 +12,10 @@
 namespace tandem::broker {
 namespace {
 
+// Above bytes_max, which the broker keeps to: in a store without a free page nothing could be forgotten any
+// more.
+constexpr uint64_t kSpareBytes = 16u << 20;
+
 // A new journal gets version and seed; an old one must have them. The seed.
 Result<uint64_t> check_meta(Environment& environment, const Table& facts) {
   TANDEM_ASSIGN(Table meta, environment.table("meta"));
@@ -30,15 +34,17 @@ Result<uint64_t> check_meta(Environment& environment, const Table& facts) {
 
 }  // namespace
 
-LmdbJournal::LmdbJournal(Environment environment, Table facts, Table acknowledged, uint64_t hash_seed)
+LmdbJournal::LmdbJournal(Environment environment, Table facts, Table acknowledged, uint64_t bytes_max,
+                         uint64_t hash_seed)
     : environment_(std::move(environment)),
       facts_(std::move(facts)),
       acknowledged_(std::move(acknowledged)),
+      bytes_max_(bytes_max),
       hash_seed_(hash_seed) {}
 
 Result<std::unique_ptr<LmdbJournal>> LmdbJournal::open(const LmdbJournalOptions& options) {
   EnvironmentOptions store;
-  store.map_bytes = options.bytes_max;
+  store.map_bytes = options.bytes_max + kSpareBytes;
   store.durable = true;
   store.exclusive = true;
   auto environment = Environment::open(options.folder, store);
@@ -50,8 +56,8 @@ Result<std::unique_ptr<LmdbJournal>> LmdbJournal::open(const LmdbJournalOptions&
   if (!acknowledged) return fail_in(place, std::move(acknowledged).error());
   const auto seed = check_meta(*environment, *facts);
   if (!seed) return fail_in(place, seed.error());
-  return std::unique_ptr<LmdbJournal>(
-      new LmdbJournal(std::move(*environment), std::move(*facts), std::move(*acknowledged), *seed));
+  return std::unique_ptr<LmdbJournal>(new LmdbJournal(std::move(*environment), std::move(*facts),
+                                                      std::move(*acknowledged), options.bytes_max, *seed));
 }
 
 Result<void> LmdbJournal::commit(std::span<const FactBatch* const> batches) {
@@ -138,8 +144,9 @@ Result<FactBody> LmdbJournal::read(Sequence sequence) {
 }
 
 Result<JournalUsage> LmdbJournal::usage() {
+  TANDEM_TRY(environment_.check_in_place());
   TANDEM_ASSIGN(const StoreUsage usage, environment_.usage());
-  return JournalUsage{usage.used_bytes, usage.map_bytes};
+  return JournalUsage{usage.used_bytes, bytes_max_};
 }
 
 }  // namespace tandem::broker

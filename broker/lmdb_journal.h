@@ -22,7 +22,7 @@ namespace tandem::broker {
 
 struct LmdbJournalOptions {
   std::filesystem::path folder;
-  uint64_t bytes_max = 4ull << 30;
+  uint64_t bytes_max = 4ull << 30;  // what usage() says; the file may become a little larger
 };
 
 // A commit returns when the disk has it (two syncs).
@@ -41,13 +41,15 @@ class LmdbJournal final : public Journal {
   uint64_t hash_seed() const override { return hash_seed_; }
 
  private:
-  LmdbJournal(Environment environment, Table facts, Table acknowledged, uint64_t hash_seed);
+  LmdbJournal(Environment environment, Table facts, Table acknowledged, uint64_t bytes_max,
+              uint64_t hash_seed);
   Result<void> write(WriteTransaction& transaction, const FactBatch& batch);
   Result<void> append(WriteTransaction& transaction, const FactBatch& batch);
 
   Environment environment_;
   Table facts_;
   Table acknowledged_;
+  uint64_t bytes_max_;
   uint64_t hash_seed_;
   std::atomic<uint64_t> n_commits_{0};
   // Kept over many reads, since beginning one costs more than a read. Pages that are freed meanwhile are not

@@ -39,7 +39,9 @@ struct TurnStart {
   int64_t wall_ms = 0;
   // Bytes of new jobs that the journal has room for below its watermark.
   uint64_t submit_room_bytes = std::numeric_limits<uint64_t>::max();
-  // For Status.
+  // Bytes of results that it has room for; and whether that is enough to ask workers for more of them.
+  uint64_t result_room_bytes = std::numeric_limits<uint64_t>::max();
+  bool may_lend = true;
   uint64_t journal_bytes = 0;
   uint64_t journal_bytes_max = 0;
 };

@@ -25,6 +25,7 @@ struct Worker {
   uint32_t interactive_extra = 0;  // interactive jobs on top of that
   uint64_t cost_max = 0;           // of its jobs together; 0: not limited
   bool is_draining = false;        // by an administrator's word: gets nothing until told otherwise
+  bool is_kept_free = false;       // for a job that goes out alone, or because it has one
   uint64_t finished = 0;
   TimePoint heard_at;
 
@@ -39,7 +40,7 @@ struct Worker {
   // May it get one more job? A worker without jobs may get any, however costly.
   bool has_room(Urgency urgency, uint64_t cost) const {
     const uint64_t n_max = uint64_t{credit_max} + (urgency == Urgency::kInteractive ? interactive_extra : 0);
-    if (credit_max == 0 || is_draining || leases.size() >= n_max) return false;
+    if (credit_max == 0 || is_draining || is_kept_free || leases.size() >= n_max) return false;
     return cost_max == 0 || leases.empty() || cost_leased + cost <= cost_max;
   }
 };
@@ -68,6 +69,10 @@ class WorkerTable {
   // back after that is chosen when nobody else has room.
   Worker* pick(uint64_t route, uint64_t cost, Urgency urgency, TimePoint heard_after);
 
+  void keep_free(Worker& worker, bool is_kept_free) {
+    worker.is_kept_free = is_kept_free;
+    update(worker);
+  }
   // What the worker may be given has changed.
   void update(Worker& worker);
   void count_gave_back(Worker& worker, TimePoint now) { worker.gave_back_at = gave_back_at_ = now; }

@@ -193,6 +193,18 @@ Result<StoreUsage> Environment::usage() const {
   return StoreUsage{(n_pages - std::min(n_free, n_pages)) * stat.ms_psize, info.me_mapsize};
 }
 
+Result<void> Environment::check_in_place() const {
+  mdb_filehandle_t file = -1;
+  struct stat open_one {
+  }, named{};
+  if (mdb_env_get_fd(state_->env, &file) != 0 || fstat(file, &open_one) != 0) return {};
+  const std::filesystem::path path = state_->folder / "data.mdb";
+  if (stat(path.c_str(), &named) == 0 && named.st_ino == open_one.st_ino && named.st_dev == open_one.st_dev)
+    return {};
+  return fail(ErrorCode::kIo, path.string() + ": expected the file that is open, found " +
+                                  (named.st_ino == 0 ? "none: it was removed" : "another: it was replaced"));
+}
+
 Result<void> Environment::sync() {
   if (const int code = mdb_env_sync(state_->env, 1); code != 0)
     return fail_lmdb(state_->folder.string(), code);

@@ -57,6 +57,9 @@ class Environment {
   Result<Table> table(const std::string& name);
 
   Result<StoreUsage> usage() const;
+  // kIo: its file was removed or replaced by another since it was opened; nobody else will see what is
+  // written.
+  Result<void> check_in_place() const;
   // For !durable: all commits so far are on disk afterwards.
   Result<void> sync();
   // Writes what is committed now into the folder `to`, which is there and empty, as a store of its own

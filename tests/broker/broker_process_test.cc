@@ -261,6 +261,38 @@ TEST_F(BrokerProcessTest, AFullJournalRefusesJobsAndStillTakesResults) {
   EXPECT_EQ(fetch(carl, "job 0").payload, "hello");
 }
 
+// Results that are much larger than their jobs: the broker stops lending and goes on with everything else.
+TEST_F(BrokerProcessTest, AJournalFullOfResultsLendsNoMoreUntilTheyHaveArrived) {
+  auto argv = arguments();
+  argv.push_back("--set=journal.bytes_max=1MiB");
+  broker_.emplace(argv);
+  ASSERT_TRUE(broker_->wait_for_output("ready submit=")) << broker_->err();
+  auto carl = client();
+  for (int i = 0; i < 100; ++i) submit(carl, "job " + std::to_string(i), std::to_string(i));
+  auto ann = worker();
+  auto ann_results = results();
+  hello(ann, "ann", 1);
+  int n_done = 0;
+  while (n_done < 100) {
+    wait({ann}, 1s);
+    const auto heard = ann.receive();
+    if (!heard) break;
+    if (!*heard || !std::holds_alternative<Job>(**heard)) continue;
+    finish(ann_results, "ann", std::get<Job>(**heard).items.at(0), std::string(50'000, 'x'));
+    ++n_done;
+  }
+  EXPECT_GT(n_done, 5);
+  EXPECT_LT(n_done, 30);
+  EXPECT_THAT(broker_->err(), HasSubstr("no jobs are lent"));
+
+  // What has arrived makes room.
+  Acknowledge arrived{"carl", {}};
+  for (int i = 0; i < 100; ++i) arrived.ids.push_back(job_id_from_key("job " + std::to_string(i)));
+  ASSERT_TRUE(carl.send(arrived));
+  hello(ann, "ann", 1);
+  next<Job>(ann);
+}
+
 TEST_F(BrokerProcessTest, AMessageThatIsNoneIsRefusedAndTheNextIsHeard) {
   start_broker();
   auto carl = client();

@@ -155,11 +155,78 @@ TEST_F(DispatcherDeadTest, APoisonJobIsNotRecoveredForEver) {
       ready("ann", 1, {}, "connection " + std::to_string(i) + " of life " + std::to_string(life));
       n_victims += static_cast<int>(assignments().size());
       die("ann");
+      pass(2s);
     }
     EXPECT_THAT(dead(), UnorderedElementsAre("poison", "twin"));
     if (life == 0) revive("poison"), forget("twin"), submit("twin", {.attempts_max = 3, .of = "poison"});
   }
   EXPECT_EQ(n_victims, 6);
+}
+
+// Those that were at a worker with it lose an attempt each time, but do not die with it.
+TEST_F(DispatcherDeadTest, APoisonJobTakesNobodyWithIt) {
+  for (const uint32_t attempts_max : {2u, 3u, 5u}) {
+    SCOPED_TRACE(attempts_max);
+    const std::string of = " of " + std::to_string(attempts_max);
+    Lines names = {"poison" + of};
+    for (int i = 0; i < 19; ++i) names.push_back("bystander " + std::to_string(i) + of);
+    submit_all(names, {.attempts_max = attempts_max});
+    for (int i = 0; i < 10; ++i) {
+      const std::string worker = "worker " + std::to_string(i) + of;
+      ready(worker, 128);
+      const bool is_first = i == 0;
+      for (Lines lent = assignments(); is_alive(worker) && (is_first || !lent.empty());
+           lent = assignments()) {
+        for (const std::string& line : lent) {
+          const std::string name = line.substr(0, line.find(" -> "));
+          if (name == names[0]) die(worker);
+        }
+        for (const std::string& line : lent) {
+          const std::string name = line.substr(0, line.find(" -> "));
+          const auto attempt = static_cast<uint32_t>(std::stoul(line.substr(line.rfind(' '))));
+          if (is_alive(worker)) finish(worker, name, attempt, "done");
+        }
+        pass(30s);
+      }
+      if (is_alive(worker)) goodbye(worker);
+      pass(30s);
+    }
+    EXPECT_THAT(fetch(names[0]), HasSubstr("dead"));
+    for (size_t i = 1; i < names.size(); ++i) EXPECT_THAT(fetch(names[i]), HasSubstr("done"));
+  }
+}
+
+// Whoever goes out alone does not hold up the others, and does not wait for ever behind them.
+TEST_F(DispatcherDeadTest, AJobThatGoesOutAloneGetsItsTurnAtABusyWorker) {
+  submit("suspect", {.attempts_max = 2});
+  ready("bert", 5);
+  die("bert");
+  pass(11s);
+  assignments();
+  submit_all({"one", "two", "three"}, {});
+  ready("ann", 2);
+  EXPECT_THAT(assignments(), ElementsAre("suspect -> ann, attempt 2"));
+  ready("cleo", 2);
+  EXPECT_THAT(assignments(), ElementsAre("one -> cleo, attempt 1", "two -> cleo, attempt 1"));
+  finish("ann", "suspect", 2, "nothing was wrong");
+  EXPECT_THAT(assignments(), ElementsAre("three -> ann, attempt 1"));
+}
+
+TEST_F(DispatcherDeadTest, AWorkerIsKeptFreeWhenAllAreBusy) {
+  ready("ann", 2);
+  submit_all({"one", "two", "three"}, {});
+  submit("suspect", {.attempts_max = 2, .priority = 9});
+  ready("bert", 1);
+  EXPECT_THAT(assignments(),
+              ElementsAre("one -> ann, attempt 1", "two -> ann, attempt 1", "suspect -> bert, attempt 1"));
+  die("bert");
+  pass(11s);
+  finish("ann", "one", 1, "done");
+  EXPECT_THAT(assignments(), IsEmpty());
+  finish("ann", "two", 1, "done");
+  EXPECT_THAT(assignments(), ElementsAre("suspect -> ann, attempt 2"));
+  finish("ann", "suspect", 2, "done");
+  EXPECT_THAT(assignments(), ElementsAre("three -> ann, attempt 1"));
 }
 
 }  // namespace

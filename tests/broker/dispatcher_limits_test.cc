@@ -114,5 +114,38 @@ TEST_F(DispatcherLimitsTest, AJobThatIsPutBackIsNotNew) {
   EXPECT_EQ(submit("third"), "third refused: full");
 }
 
+// Nothing is lost when results are larger than anybody thought: the job waits, and nobody is asked for more.
+TEST_F(DispatcherLimitsTest, AResultThatTheJournalHasNoRoomForIsHadAgainLaterAndTakesNoAttempt) {
+  submit("essay", {.attempts_max = 1});
+  ready("ann", 5);
+  assignments();
+  result_room_ = 1'000;
+  finish("ann", "essay", 1, std::string(5'000, 'x'));
+  EXPECT_EQ(fetch("essay"), "essay ready, attempt 1");
+  EXPECT_THAT(published(), IsEmpty());
+  may_lend_ = false;
+  pass(1min);
+  submit("letter");
+  EXPECT_THAT(assignments(), IsEmpty());
+
+  may_lend_ = true;
+  result_room_ = 10'000;
+  pass(1s);
+  EXPECT_THAT(assignments(), UnorderedElementsAre("essay -> ann, attempt 2", "letter -> ann, attempt 1"));
+  finish("ann", "essay", 2, std::string(5'000, 'x'));
+  EXPECT_EQ(fetch("essay"), "essay done, attempt 2: " + std::string(5'000, 'x'));
+}
+
+// An outcome without a result has its room already.
+TEST_F(DispatcherLimitsTest, JobsEndAlsoWhenTheJournalHasNoRoomForResults) {
+  submit_all({"one", "two"}, {});
+  ready("ann", 1);
+  result_room_ = 0;
+  fail_job("ann", "one", 1, "no way", false);
+  EXPECT_EQ(cancel("two"), "two cancelled");
+  EXPECT_THAT(published(),
+              ElementsAre("carl/ one failed: no way", "carl/ two cancelled: cancelled by a client"));
+}
+
 }  // namespace
 }  // namespace tandem::broker

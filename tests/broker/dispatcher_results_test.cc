@@ -100,7 +100,8 @@ TEST_F(DispatcherResultsTest, WhenRoomIsShortWhatArrivedIsForgottenBeforeItsTime
   pass(1s);
   EXPECT_EQ(fetch("one"), "one done, attempt 1: answer to one");
   clock_.advance(1s);
-  const auto plan = dispatcher_->turn({clock_.now(), clock_.wall_ms(), room_, 60, 100}, {});
+  const auto plan = dispatcher_->turn(
+      {.time = clock_.now(), .wall_ms = clock_.wall_ms(), .journal_bytes = 60, .journal_bytes_max = 100}, {});
   ASSERT_TRUE(journal_.commit(plan.facts));
   EXPECT_EQ(fetch("one"), "one unknown");
   EXPECT_EQ(fetch("two"), "two done, attempt 1: answer to two");

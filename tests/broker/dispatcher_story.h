@@ -154,6 +154,7 @@ class DispatcherStory : public ::testing::Test {
     alive_.erase(worker);
     holding_[worker].clear();
   }
+  bool is_alive(const std::string& worker) const { return alive_.contains(worker); }
   void goodbye(const std::string& worker) {
     die(worker);
     hear(Door::kWork, connection_[worker], Goodbye{});
@@ -202,7 +203,8 @@ class DispatcherStory : public ::testing::Test {
   }
 
   void turn(std::vector<Event> events) {
-    Plan plan = dispatcher_->turn({clock_.now(), clock_.wall_ms(), room_}, std::move(events));
+    Plan plan = dispatcher_->turn({clock_.now(), clock_.wall_ms(), room_, result_room_, may_lend_},
+                                  std::move(events));
     ASSERT_TRUE(journal_.commit(plan.facts));
     EXPECT_GE(plan.wake_at, clock_.now());
     wake_at_ = plan.wake_at;
@@ -245,6 +247,8 @@ class DispatcherStory : public ::testing::Test {
   MemoryJournal journal_;
   std::unique_ptr<Dispatcher> dispatcher_;
   uint64_t room_ = std::numeric_limits<uint64_t>::max();
+  uint64_t result_room_ = std::numeric_limits<uint64_t>::max();
+  bool may_lend_ = true;
   TimePoint wake_at_;
   std::vector<Message> answers_;  // to clients
 

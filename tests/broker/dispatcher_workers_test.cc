@@ -178,7 +178,7 @@ TEST_F(DispatcherWorkersTest, APoisonJobIsGivenUpAndNamesItsLastVictim) {
     EXPECT_THAT(assignments(), ElementsAre("poison -> " + victim + ", attempt " + std::to_string(i)));
     EXPECT_THAT(published(), IsEmpty());
     die(victim);
-    pass(10s);
+    pass(20s);
   }
   EXPECT_THAT(published(),
               ElementsAre("carl/ poison dead: given up after 5 attempts; the last: worker 'worker5' "

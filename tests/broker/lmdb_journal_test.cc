@@ -187,13 +187,13 @@ TEST(LmdbJournalTest, AFullJournalRefusesTheBatchWholeAndGoesOnWithALargerLimit)
         EXPECT_EQ(committed.error().code, ErrorCode::kFull);
         break;
       }
-      ASSERT_LT(sequence, 100u) << "the limit is not kept";
+      ASSERT_LT(sequence, 400u) << "the limit is not kept";
     }
     before = replayed(*journal);
     EXPECT_EQ(before.size(), sequence - 1) << "half a batch was written";
     EXPECT_GT(journal->usage()->bytes_used, journal->usage()->bytes_max / 2);
   }
-  auto journal = open(folder, 8u << 20);
+  auto journal = open(folder, 64u << 20);
   EXPECT_EQ(replayed(*journal), before);
   EXPECT_TRUE(commit(*journal, {{accepted(sequence, std::string(100'000, 'x'))}, {}, {}, {}}));
 }

@@ -86,7 +86,10 @@ class Play {
 
   void turn(std::vector<Event> events) {
     const uint64_t room = script_.below(8) == 0 ? script_.below(100) : 1'000'000;
-    const Plan plan = dispatcher_->turn({clock_.now(), clock_.wall_ms(), room, 0, 0}, std::move(events));
+    const uint64_t result_room = script_.below(8) == 0 ? script_.below(1'000) : 1'000'000;
+    const bool may_lend = script_.below(8) != 0;
+    const Plan plan =
+        dispatcher_->turn({clock_.now(), clock_.wall_ms(), room, result_room, may_lend}, std::move(events));
     look_at(plan.facts);
     check(journal_.commit(plan.facts).has_value(), "a journal in memory takes everything");
     for (const Speech& speech : plan.speeches) {
