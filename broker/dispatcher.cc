@@ -14,6 +14,7 @@ namespace tandem::broker {
 
 Dispatcher::Dispatcher(const DispatcherConfig& config)
     : config_(config),
+      jobs_(config.hash_seed),
       clients_(config.limits),
       leases_(jobs_, workers_, config.lease),
       ready_(jobs_),

@@ -35,7 +35,7 @@ struct DispatcherConfig {
   milliseconds retention{std::chrono::hours(24)};  // finished jobs are kept so long
   size_t sweep_jobs_max = 1'000;                   // finished jobs forgotten in one turn
   ClientLimits limits;
-  uint64_t hash_seed = 0;  // of payloads: the journal's
+  uint64_t hash_seed = 0;  // of payloads and ids: the journal's
 };
 
 // Since the broker started.

@@ -1,6 +1,7 @@
 // What workers say: Hello, Ready, Heartbeat, Goodbye, Returned, Result, Partial.
 
 #include <algorithm>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
@@ -17,7 +18,8 @@ constexpr uint32_t kAttemptNumberMax = 1'000'000;
 milliseconds pause_after(const DispatcherConfig& config, const JobRecord& job) {
   const uint32_t n_failed = std::clamp<uint32_t>(job.tries, 1, 20);
   const milliseconds pause = std::min(config.backoff * (1 << (n_failed - 1)), config.backoff_max);
-  const uint64_t dice = ById::hash(job.id) * (2 * uint64_t{job.attempt} + 1) >> 32;
+  const std::string_view id(reinterpret_cast<const char*>(job.id.bytes.data()), job.id.bytes.size());
+  const uint64_t dice = hash128(id, config.hash_seed + job.attempt).low64() >> 32;
   return pause / 2 + milliseconds(static_cast<int64_t>(dice % static_cast<uint64_t>(pause.count() / 2 + 1)));
 }
 
