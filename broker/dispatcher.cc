@@ -201,7 +201,8 @@ void Dispatcher::finish(Turn& turn, Slot job, FinishedFact outcome) {
     }
     // They were for its payload, too.
     if (outcome.state == JobState::kDead && record.tries < n_tries) {
-      record.see_attempt(record.attempt + n_tries - record.tries);
+      record.attempt += n_tries - record.tries;
+      record.add_tries(n_tries - record.tries);
     }
     enqueue(twin);
   }

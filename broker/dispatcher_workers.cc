@@ -10,8 +10,9 @@
 namespace tandem::broker {
 namespace {
 
-// Attempts are counted by the broker; a larger number than this was made up.
-constexpr uint32_t kAttemptNumberMax = 1'000'000;
+// Attempts are counted by the broker. It does not know those from before it started, but a larger number than
+// this was made up: only a job that is given back all the time is lent more often than its attempts_max.
+constexpr uint32_t kOldAttemptMax = 1'000;
 
 // Doubles from attempt to attempt; between half of it and all of it, by the job's id, so that jobs that
 // failed together do not come back together.
@@ -90,15 +91,25 @@ void Dispatcher::hear(Turn& turn, Worker& worker, const Returned& message) {
   }
 }
 
+// What is lent in this broker's life has a number that it gave. Before, there were other numbers, but only
+// for what is in the journal and did not have to wait for its time to come.
+bool Dispatcher::may_be_lent(Slot job, uint32_t attempt) const {
+  const JobRecord& record = jobs_[job];
+  if (attempt <= record.attempt) return attempt > 0;
+  const bool waits_to_begin = record.waits == Waits::kTime && record.attempt == 0;
+  return record.sequence <= last_replayed_ && !waits_to_begin && attempt <= kOldAttemptMax;
+}
+
 // The worker works on these. Its own leases are renewed; a job that waits for a worker has found one; one
 // that somebody else works on is left to both, and the first result wins; one that is over is called off.
 void Dispatcher::hear_held(Turn& turn, Worker& worker, const std::vector<HeldLease>& held) {
   Cancel over;
   for (const HeldLease& named : held) {
-    if (named.attempt == 0 || named.attempt > kAttemptNumberMax) continue;
     const Slot job = jobs_.find(named.id);
     if (job == kNoSlot || is_finished(jobs_[job].state)) {
       over.ids.push_back(named.id);
+    } else if (!may_be_lent(job, named.attempt)) {
+      continue;
     } else if (const Worker* holder = leases_.holder(job); holder == nullptr) {
       // A heartbeat that was overtaken by the news that the attempt failed, or that the job was returned.
       const JobRecord& record = jobs_[job];
@@ -123,7 +134,7 @@ void Dispatcher::hear(Turn& turn, ResultMessage message) {
 
 void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker* worker, ResultItem& item) {
   const Slot job = jobs_.find(item.id);
-  if (job == kNoSlot || is_finished(jobs_[job].state)) {
+  if (job == kNoSlot || is_finished(jobs_[job].state) || !may_be_lent(job, item.attempt)) {
     ++counters_.late_results;
     return;
   }
