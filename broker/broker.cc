@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "shared/base/limits.h"
+#include "shared/base/printable.h"
 #include "shared/net/wait.h"
 
 namespace tandem::broker {
@@ -319,26 +320,27 @@ void Broker::log_events(const std::vector<Event>& events) const {
     // One that has nothing to do says it again and again, to hear that we are there.
     const auto known = workers.all().find(hello->worker);
     if (known != workers.all().end() && workers[known->second].peer == event.from.peer) continue;
-    log_.info("worker said hello worker={} host={} credit={} held={}", hello->worker, hello->host,
-              hello->credit_max, hello->held.size());
+    log_.info("worker said hello worker={} host={} credit={} held={}", printable(hello->worker),
+              printable(hello->host), hello->credit_max, hello->held.size());
   }
 }
 
 void Broker::log_plan(const Plan& plan) const {
   for (const Parting& parting : plan.partings) {
     if (parting.is_silent) {
-      log_.warn("worker silent worker={}", parting.worker);
+      log_.warn("worker silent worker={}", printable(parting.worker));
     } else {
-      log_.info("worker left worker={}", parting.worker);
+      log_.info("worker left worker={}", printable(parting.worker));
     }
   }
   if (!log_.tells_debug()) return;
   for (const AcceptedFact& fact : plan.facts.accepted) {
-    log_.debug("job accepted job={} client={} bytes={}", Shown{fact.id}, fact.client, fact.payload.size());
+    log_.debug("job accepted job={} client={} bytes={}", Shown{fact.id}, printable(fact.client),
+               fact.payload.size());
   }
   for (const FinishedFact& fact : plan.facts.finished) {
     log_.debug("job finished job={} state={} attempt={} worker={}", Shown{fact.id}, to_string(fact.state),
-               fact.attempt, fact.worker);
+               fact.attempt, printable(fact.worker));
   }
 }
 

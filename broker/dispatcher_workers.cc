@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "broker/dispatcher.h"
+#include "shared/base/printable.h"
 
 namespace tandem::broker {
 namespace {
@@ -24,12 +25,23 @@ milliseconds pause_after(const DispatcherConfig& config, const JobRecord& job) {
   return pause / 2 + milliseconds(static_cast<int64_t>(dice % static_cast<uint64_t>(pause.count() / 2 + 1)));
 }
 
+// They are shown in tables and logs.
+Result<void> check_names(const Hello& hello) {
+  const auto none = [](std::string_view field, std::string_view expected) {
+    return fail(ErrorCode::kInvalid, std::string(field) + ": expected a name" + std::string(expected));
+  };
+  if (hello.worker.empty()) return none("worker", ", found an empty one");
+  if (!is_printable(hello.worker)) return none("worker", " without control characters, found some");
+  if (!is_printable(hello.host)) return none("host", " without control characters, found some");
+  return {};
+}
+
 }  // namespace
 
 void Dispatcher::hear(Turn& turn, const Address& from, const Hello& message) {
-  if (message.worker.empty()) {
+  if (auto checked = check_names(message); !checked) {
     ++counters_.misplaced;
-    return turn.say(from, Refused{0, {ErrorCode::kInvalid, "worker: expected a name, found an empty one"}});
+    return turn.say(from, Refused{0, std::move(checked).error()});
   }
   // A connection belongs to one worker, the one that spoke last.
   if (Worker* other = workers_.by_peer(from.peer); other != nullptr && other->name != message.worker) {

@@ -345,6 +345,14 @@ TEST_F(DispatcherWorkersTest, AHeartbeatDoesNotBringALeaseThatWasNotGiven) {
   EXPECT_EQ(fetch("greeting"), "greeting leased, attempt 1");
 }
 
+// Names are shown in tables and logs: one with a line end could write a line of its own.
+TEST_F(DispatcherWorkersTest, NamesWithControlCharactersAreRefused) {
+  ready("ann\n", 1);
+  join("bob", {.host = "host\x1b[31m"});
+  EXPECT_THAT(told(), ElementsAre("ann\n: refused", "bob: refused"));
+  EXPECT_EQ(dispatcher_->workers().size(), 0u);
+}
+
 // ---- what users of other queues complained about ----
 
 // Jobs lost because they left the queue before they were done: here nothing but an outcome ends a job.
