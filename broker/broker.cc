@@ -312,24 +312,28 @@ void Broker::tell_state() {
             state_);
 }
 
-void Broker::log_events(const std::vector<Event>& events) const {
+void Broker::log_events(const std::vector<Event>& events) {
   const WorkerTable& workers = dispatcher_->workers();
+  const TimePoint now = clock_->now();
+  if (const size_t n = worker_lines_.take_left_out(now))
+    log_.warn("workers came and went, not logged count={}", n);
   for (const Event& event : events) {
     const auto* const hello = std::get_if<Hello>(&event.message);
     if (hello == nullptr) continue;
     // One that has nothing to do says it again and again, to hear that we are there.
     const auto known = workers.all().find(hello->worker);
     if (known != workers.all().end() && workers[known->second].peer == event.from.peer) continue;
+    if (!worker_lines_.admits(now)) continue;
     log_.info("worker said hello worker={} host={} credit={} held={}", printable(hello->worker),
               printable(hello->host), hello->credit_max, hello->held.size());
   }
 }
 
-void Broker::log_plan(const Plan& plan) const {
+void Broker::log_plan(const Plan& plan) {
   for (const Parting& parting : plan.partings) {
     if (parting.is_silent) {
       log_.warn("worker silent worker={}", printable(parting.worker));
-    } else {
+    } else if (worker_lines_.admits(clock_->now())) {
       log_.info("worker left worker={}", printable(parting.worker));
     }
   }
