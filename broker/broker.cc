@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "shared/base/limits.h"
+#include "shared/base/printable.h"
 #include "shared/net/wait.h"
 
 namespace tandem::broker {
@@ -334,25 +335,29 @@ void Broker::tell_state() {
             state_);
 }
 
-void Broker::log_events(const std::vector<Event>& events) const {
+void Broker::log_events(const std::vector<Event>& events) {
   const WorkerTable& workers = dispatcher_->workers();
+  const TimePoint now = clock_->now();
+  if (const size_t n = worker_lines_.take_left_out(now))
+    log_.warn("workers came and went, not logged count={}", n);
   for (const Event& event : events) {
     const auto* const hello = std::get_if<Hello>(&event.message);
     if (hello == nullptr) continue;
     // One that has nothing to do says it again and again, to hear that we are there.
     const auto known = workers.all().find(hello->worker);
     if (known != workers.all().end() && workers[known->second].peer == event.from.peer) continue;
-    log_.info("worker said hello worker={} host={} credit={} held={}", hello->worker, hello->host,
-              hello->credit_max, hello->held.size());
+    if (!worker_lines_.admits(now)) continue;
+    log_.info("worker said hello worker={} host={} credit={} held={}", printable(hello->worker),
+              printable(hello->host), hello->credit_max, hello->held.size());
   }
 }
 
-void Broker::log_plan(const Plan& plan) const {
+void Broker::log_plan(const Plan& plan) {
   for (const Parting& parting : plan.partings) {
     if (parting.is_silent) {
-      log_.warn("worker silent worker={}", parting.worker);
-    } else {
-      log_.info("worker left worker={}", parting.worker);
+      log_.warn("worker silent worker={}", printable(parting.worker));
+    } else if (worker_lines_.admits(clock_->now())) {
+      log_.info("worker left worker={}", printable(parting.worker));
     }
   }
   const auto is_dead = [](const FinishedFact& fact) { return fact.state == JobState::kDead; };
@@ -363,11 +368,12 @@ void Broker::log_plan(const Plan& plan) const {
   }
   if (!log_.tells_debug()) return;
   for (const AcceptedFact& fact : plan.facts.accepted) {
-    log_.debug("job accepted job={} client={} bytes={}", Shown{fact.id}, fact.client, fact.payload.size());
+    log_.debug("job accepted job={} client={} bytes={}", Shown{fact.id}, printable(fact.client),
+               fact.payload.size());
   }
   for (const FinishedFact& fact : plan.facts.finished) {
     log_.debug("job finished job={} state={} attempt={} worker={}", Shown{fact.id}, to_string(fact.state),
-               fact.attempt, fact.worker);
+               fact.attempt, printable(fact.worker));
   }
 }
 

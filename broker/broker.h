@@ -12,6 +12,7 @@
 #include "broker/dispatcher.h"
 #include "broker/figures.h"
 #include "broker/journal.h"
+#include "broker/log_allowance.h"
 #include "broker/minute_line.h"
 #include "broker/ports.h"
 #include "broker/scribe.h"
@@ -66,8 +67,8 @@ class Broker {
   Result<void> add_payloads(Fetched& fetched, const std::vector<Sequence>& bodies);
   Result<void> add_payloads(Inspected& inspected, const std::vector<Sequence>& bodies);
   void publish_outcomes(Plan& plan);
-  void log_events(const std::vector<Event>& events) const;
-  void log_plan(const Plan& plan) const;
+  void log_events(const std::vector<Event>& events);
+  void log_plan(const Plan& plan);
   void tell_state();
 
   std::unique_ptr<Dispatcher> dispatcher_;
@@ -84,6 +85,7 @@ class Broker {
   bool was_full_ = false, could_lend_ = true;
   CommitFigures commits_;
   MinuteLine minute_;
+  LogAllowance worker_lines_{20};  // of workers that come and go
   std::string state_;
   uint64_t submit_room_bytes_ = std::numeric_limits<uint64_t>::max();
   uint64_t result_room_bytes_ = std::numeric_limits<uint64_t>::max();

@@ -14,6 +14,7 @@ namespace tandem::broker {
 
 Dispatcher::Dispatcher(const DispatcherConfig& config)
     : config_(config),
+      jobs_(config.hash_seed),
       clients_(config.limits),
       leases_(jobs_, workers_, config.lease),
       ready_(jobs_),
@@ -202,7 +203,8 @@ void Dispatcher::finish(Turn& turn, Slot job, FinishedFact outcome) {
     }
     // They were for its payload, too.
     if (outcome.state == JobState::kDead && record.tries < n_tries) {
-      record.see_attempt(record.attempt + n_tries - record.tries);
+      record.attempt += n_tries - record.tries;
+      record.add_tries(n_tries - record.tries);
     }
     enqueue(twin);
   }

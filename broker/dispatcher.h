@@ -36,7 +36,7 @@ struct DispatcherConfig {
   milliseconds retention{std::chrono::hours(24)};  // finished jobs are kept so long
   size_t sweep_jobs_max = 1'000;                   // finished jobs forgotten in one turn
   ClientLimits limits;
-  uint64_t hash_seed = 0;  // of payloads: the journal's
+  uint64_t hash_seed = 0;  // of payloads and ids: the journal's
 };
 
 // Since the broker started.
@@ -51,7 +51,7 @@ struct DispatcherCounters {
   uint64_t leases_lost = 0;                       // ran out, or were missing when their worker came back
   uint64_t returned = 0;                          // jobs that were recalled and came back
   uint64_t without_room = 0;                      // results that the journal had no room for
-  uint64_t late_results = 0;                      // for jobs that had an outcome, or are unknown
+  uint64_t late_results = 0;                      // for jobs that are over, unknown, or not lent
   uint64_t misplaced = 0;                         // messages that have no business at the door they came to
   Latency ready_ms;                               // accepted to first leased
   Latency leased_ms;                              // leased to finished, of the lease that brought the result
@@ -148,6 +148,8 @@ class Dispatcher {
   void hear(Turn& turn, Partial message);
   void hear_result(Turn& turn, const std::string& worker_name, Worker* worker, ResultItem& item);
   void hear_held(Turn& turn, Worker& worker, const std::vector<HeldLease>& held);
+  // Whether anybody can have been lent the job, which is unfinished, under this number.
+  bool may_be_lent(Slot job, uint32_t attempt) const;
 
   // The life of a job: dispatcher.cc.
   void hear_at_submit(Turn& turn, Event& event);

@@ -1,34 +1,49 @@
 // What workers say: Hello, Ready, Heartbeat, Goodbye, Returned, Result, Partial.
 
 #include <algorithm>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
 #include "broker/dispatcher.h"
+#include "shared/base/printable.h"
 
 namespace tandem::broker {
 namespace {
 
-// Attempts are counted by the broker; a larger number than this was made up.
-constexpr uint32_t kAttemptNumberMax = 1'000'000;
 // A worker is not asked at once for a result that found no room.
 constexpr milliseconds kNoRoomPause{1'000};
+// Attempts are counted by the broker. It does not know those from before it started, but a larger number than
+// this was made up: only a job that is given back all the time is lent more often than its attempts_max.
+constexpr uint32_t kOldAttemptMax = 1'000;
 
 // Doubles from attempt to attempt; between half of it and all of it, by the job's id, so that jobs that
 // failed together do not come back together.
 milliseconds pause_after(const DispatcherConfig& config, const JobRecord& job) {
   const uint32_t n_failed = std::clamp<uint32_t>(job.tries, 1, 20);
   const milliseconds pause = std::min(config.backoff * (1 << (n_failed - 1)), config.backoff_max);
-  const uint64_t dice = ById::hash(job.id) * (2 * uint64_t{job.attempt} + 1) >> 32;
+  const std::string_view id(reinterpret_cast<const char*>(job.id.bytes.data()), job.id.bytes.size());
+  const uint64_t dice = hash128(id, config.hash_seed + job.attempt).low64() >> 32;
   return pause / 2 + milliseconds(static_cast<int64_t>(dice % static_cast<uint64_t>(pause.count() / 2 + 1)));
+}
+
+// They are shown in tables and logs.
+Result<void> check_names(const Hello& hello) {
+  const auto none = [](std::string_view field, std::string_view expected) {
+    return fail(ErrorCode::kInvalid, std::string(field) + ": expected a name" + std::string(expected));
+  };
+  if (hello.worker.empty()) return none("worker", ", found an empty one");
+  if (!is_printable(hello.worker)) return none("worker", " without control characters, found some");
+  if (!is_printable(hello.host)) return none("host", " without control characters, found some");
+  return {};
 }
 
 }  // namespace
 
 void Dispatcher::hear(Turn& turn, const Address& from, const Hello& message) {
-  if (message.worker.empty()) {
+  if (auto checked = check_names(message); !checked) {
     ++counters_.misplaced;
-    return turn.say(from, Refused{0, {ErrorCode::kInvalid, "worker: expected a name, found an empty one"}});
+    return turn.say(from, Refused{0, std::move(checked).error()});
   }
   // A connection belongs to one worker, the one that spoke last.
   if (Worker* other = workers_.by_peer(from.peer); other != nullptr && other->name != message.worker) {
@@ -97,15 +112,25 @@ void Dispatcher::lose(Turn& turn, Slot job, const std::string& reason) {
   give_back(turn, job, reason, record.losses > 1 ? pause_after(config_, record) : milliseconds(0));
 }
 
+// What is lent in this broker's life has a number that it gave. Before, there were other numbers, but only
+// for what is in the journal and did not have to wait for its time to come.
+bool Dispatcher::may_be_lent(Slot job, uint32_t attempt) const {
+  const JobRecord& record = jobs_[job];
+  if (attempt <= record.attempt) return attempt > 0;
+  const bool waits_to_begin = record.waits == Waits::kTime && record.attempt == 0;
+  return record.sequence <= last_replayed_ && !waits_to_begin && attempt <= kOldAttemptMax;
+}
+
 // The worker works on these. Its own leases are renewed; a job that waits for a worker has found one; one
 // that somebody else works on is left to both, and the first result wins; one that is over is called off.
 void Dispatcher::hear_held(Turn& turn, Worker& worker, const std::vector<HeldLease>& held) {
   Cancel over;
   for (const HeldLease& named : held) {
-    if (named.attempt == 0 || named.attempt > kAttemptNumberMax) continue;
     const Slot job = jobs_.find(named.id);
     if (job == kNoSlot || is_finished(jobs_[job].state)) {
       over.ids.push_back(named.id);
+    } else if (!may_be_lent(job, named.attempt)) {
+      continue;
     } else if (const Worker* holder = leases_.holder(job); holder == nullptr) {
       // A heartbeat that was overtaken by the news that the attempt failed, or that the job was returned.
       const JobRecord& record = jobs_[job];
@@ -130,7 +155,7 @@ void Dispatcher::hear(Turn& turn, ResultMessage message) {
 
 void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker* worker, ResultItem& item) {
   const Slot job = jobs_.find(item.id);
-  if (job == kNoSlot || is_finished(jobs_[job].state)) {
+  if (job == kNoSlot || is_finished(jobs_[job].state) || !may_be_lent(job, item.attempt)) {
     ++counters_.late_results;
     return;
   }

@@ -48,12 +48,14 @@ struct JobRecord {
   Waits waits = Waits::kNothing;
   bool is_acknowledged = false;
 
-  // A worker has the job under this number.
-  void see_attempt(uint32_t number) {
+  // It is lent under this number. One try, whatever the number: a worker from before a restart brings its
+  // own, and it alone does not tell how many of those before it were anybody's fault.
+  void begin_attempt(uint32_t number) {
     if (number <= attempt) return;
-    tries = static_cast<uint8_t>(std::min<uint32_t>(tries + (number - attempt), UINT8_MAX));
     attempt = number;
+    add_tries(1);
   }
+  void add_tries(uint32_t n) { tries = static_cast<uint8_t>(std::min<uint32_t>(tries + n, UINT8_MAX)); }
   // The newest attempt was nobody's fault.
   void excuse() { tries -= tries > 0 ? 1 : 0; }
 

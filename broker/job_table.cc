@@ -1,40 +1,13 @@
 #include "broker/job_table.h"
 
-#include <cstring>
-
 #include "shared/base/assert.h"
 
 namespace tandem::broker {
 namespace {
 
-// Ids and hashes come from outside: mixed, so that nobody's choice of bits fills one corner of a table
-// (splitmix64's finisher).
-uint64_t mix(uint64_t x) {
-  x ^= x >> 30;
-  x *= 0xbf58476d1ce4e5b9ull;
-  x ^= x >> 27;
-  x *= 0x94d049bb133111ebull;
-  return x ^ x >> 31;
-}
-
-uint64_t mixed(const std::array<uint8_t, 16>& bytes) {
-  uint64_t high = 0, low = 0;
-  std::memcpy(&high, bytes.data(), 8);
-  std::memcpy(&low, bytes.data() + 8, 8);
-  return mix(low ^ mix(high));
-}
-
 constexpr size_t kTidyAt = 4096;  // finished jobs in the order of arrival that are not worth the work
 
 }  // namespace
-
-uint64_t ById::hash(const JobId& id) {
-  return mixed(id.bytes);
-}
-
-uint64_t ByPayload::hash(const Hash128& hash) {
-  return mixed(hash.bytes);
-}
 
 Slot JobTable::add(const JobRecord& record) {
   Slot slot = kNoSlot;

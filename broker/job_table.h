@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "broker/job_record.h"
+#include "shared/base/hash.h"
 
 namespace tandem::broker {
 
@@ -21,10 +22,12 @@ class SlotIndex {
  public:
   using Key = typename Traits::Key;
 
+  explicit SlotIndex(Traits traits = {}) : traits_(traits) {}
+
   // kNoSlot if no record has this key. `at(slot)` gives the record.
   template <typename At>
   Slot find(const Key& key, At&& at) const {
-    const uint64_t hash = Traits::hash(key);
+    const uint64_t hash = traits_.hash(key);
     const std::vector<Place>& places = segments_[hash >> kShift].places;
     if (places.empty()) return kNoSlot;
     const size_t mask = places.size() - 1;
@@ -37,14 +40,14 @@ class SlotIndex {
 
   // Asks for the memory where find() will look first.
   void prefetch(const Key& key) const {
-    const uint64_t hash = Traits::hash(key);
+    const uint64_t hash = traits_.hash(key);
     const std::vector<Place>& places = segments_[hash >> kShift].places;
     if (!places.empty()) __builtin_prefetch(&places[static_cast<uint32_t>(hash) & (places.size() - 1)]);
   }
 
   // No record with this key is in the index.
   void insert(const Key& key, Slot slot) {
-    const uint64_t hash = Traits::hash(key);
+    const uint64_t hash = traits_.hash(key);
     Segment& segment = segments_[hash >> kShift];
     if (5 * (segment.n_used + 1) > 4 * segment.places.size()) grow(segment);
     put(segment, {slot, static_cast<uint32_t>(hash)});
@@ -53,7 +56,7 @@ class SlotIndex {
 
   // The slot is in the index under this key.
   void erase(const Key& key, Slot slot) {
-    const uint64_t hash = Traits::hash(key);
+    const uint64_t hash = traits_.hash(key);
     Segment& segment = segments_[hash >> kShift];
     std::vector<Place>& places = segment.places;
     const size_t mask = places.size() - 1;
@@ -96,23 +99,30 @@ class SlotIndex {
     }
   }
 
+  [[no_unique_address]] Traits traits_;
   std::array<Segment, 256> segments_;
 };
 
+// Ids come from outside: keyed, so that nobody can choose sixty thousand that all belong in one place.
 struct ById {
   using Key = JobId;
+  KeyedHash keyed;
   static const JobId& key(const JobRecord& record) { return record.id; }
-  static uint64_t hash(const JobId& id);
+  uint64_t hash(const JobId& id) const { return keyed(id.bytes); }
 };
+// The hash of a payload is keyed already.
 struct ByPayload {
   using Key = Hash128;
   static const Hash128& key(const JobRecord& record) { return record.payload_hash; }
-  static uint64_t hash(const Hash128& hash);
+  static uint64_t hash(const Hash128& hash) { return hash.low64(); }
 };
 
 // Records stay where they are until erased. One thread.
 class JobTable {
  public:
+  // The seed is a secret of the journal.
+  explicit JobTable(uint64_t hash_seed) : ids_(ById{KeyedHash(hash_seed)}) {}
+
   JobRecord& operator[](Slot slot) { return chunks_[slot / kChunk][slot % kChunk]; }
   const JobRecord& operator[](Slot slot) const { return chunks_[slot / kChunk][slot % kChunk]; }
 

@@ -11,7 +11,7 @@ void Leases::grant(Slot slot, Worker& worker, uint32_t attempt, TimePoint now) {
   TANDEM_ASSERT(job.state == JobState::kReady && job.waits == Waits::kNothing,
                 "a job is lent to one worker at a time");
   job.state = JobState::kLeased;
-  job.see_attempt(attempt);
+  job.begin_attempt(attempt);
   job.holder = worker.number;
   job.set_leased_at(now);
   job.set_until(now + time_);
@@ -26,7 +26,7 @@ void Leases::renew(Slot slot, uint32_t attempt, TimePoint now) {
   Worker& worker = (*workers_)[job.holder];
   worker.leases.remove(*jobs_, slot);
   worker.leases.push_back(*jobs_, slot);
-  job.see_attempt(attempt);
+  job.attempt = std::max(job.attempt, attempt);
   job.set_until(now + time_);
 }
 

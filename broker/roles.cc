@@ -54,10 +54,7 @@ Result<void> check_client_name(const PeerName& sender, std::string& client) {
 }
 
 Result<void> check_worker_name(const PeerName& sender, const std::string& worker) {
-  const bool is_own = worker.starts_with(sender.name) &&
-                      (worker.size() == sender.name.size() || worker[sender.name.size()] == '.' ||
-                       worker[sender.name.size()] == '-');
-  if (is_own) return {};
+  if (speaks_for(sender.name, worker)) return {};
   return fail(ErrorCode::kInvalid, "worker: expected '" + sender.name +
                                        "', which is the name of its key, or '" + sender.name + "-...' or '" +
                                        sender.name + "....', found '" + worker + "'");

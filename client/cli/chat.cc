@@ -64,7 +64,7 @@ class TurnPrinter {
     } else if (!event.part.delta.empty() && !finished_[event.part.task_index]) {
       text_ += event.part.delta;
       shown_bytes_ += event.part.delta.size();
-      std::fputs(event.part.delta.c_str(), stdout);
+      say(event.part.delta);
       std::fflush(stdout);
     }
   }
@@ -75,20 +75,26 @@ class TurnPrinter {
   }
 
  private:
+  static void say(std::string_view text) {
+    const std::string out = shown(text, STDOUT_FILENO);
+    std::fwrite(out.data(), 1, out.size(), stdout);
+  }
+
   void show_result(uint32_t index, const TaskResult& task) {
     if (std::exchange(finished_[index], true)) return;
     if (task.text && !task.error && shown_bytes_ > 0) {
       // The deltas were shown; what is missing of the whole is its end, unless one was lost.
       if (task.text->text.starts_with(text_)) {
-        std::fputs(task.text->text.c_str() + text_.size(), stdout);
+        say(std::string_view(task.text->text).substr(text_.size()));
       } else {
-        std::printf("\n%s", task.text->text.c_str());
+        std::fputs("\n", stdout);
+        say(task.text->text);
       }
       std::fputs("\n", stdout);
     } else if (task.label) {
-      std::printf("%s\n", dim(answer_text(task), colours_).c_str());
+      std::printf("%s\n", dim(shown(answer_text(task), STDOUT_FILENO), colours_).c_str());
     } else {
-      std::printf("%s\n", answer_text(task).c_str());
+      say(answer_text(task) + "\n");
     }
     std::fflush(stdout);
     text_.clear();

@@ -100,9 +100,10 @@ std::string answer_text(const TaskResult& task) {
 void print_result(const JobResult& result) {
   const bool colours = colours_welcome(STDOUT_FILENO);
   size_t width = 0;
-  for (const TaskResult& task : result.tasks) width = std::max(width, display_width(task.task));
+  for (const TaskResult& task : result.tasks) width = std::max(width, display_width(printable(task.task)));
   for (const TaskResult& task : result.tasks) {
-    std::cout << bold(fit_to_width(task.task, width), colours) << "  " << answer_text(task);
+    std::cout << bold(fit_to_width(printable(task.task), width), colours) << "  "
+              << shown(answer_text(task), STDOUT_FILENO);
     if (!task.error) {
       std::cout << "  "
                 << dim(fmt::format("({}, {:.0f} ms)", to_string(task.source),

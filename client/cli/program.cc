@@ -5,10 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "shared/base/printable.h"
+
 namespace tandem::cli {
 
 int complain(std::string_view verb, const Error& error, int exit_code) {
-  std::fprintf(stderr, "tandem %.*s: %s\n", static_cast<int>(verb.size()), verb.data(), error.text.c_str());
+  std::fprintf(stderr, "tandem %.*s: %s\n", static_cast<int>(verb.size()), verb.data(),
+               shown(error.text, STDERR_FILENO).c_str());
   return exit_code;
 }
 
@@ -26,6 +29,10 @@ int exit_code_of(const Error& error) {
     default:
       return kUsage;
   }
+}
+
+std::string shown(std::string_view text, int fd) {
+  return ::isatty(fd) != 0 ? printable_lines(text) : std::string(text);
 }
 
 bool colours_welcome(int fd) {

@@ -36,6 +36,10 @@ int complain(std::string_view verb, const Error& error, int exit_code);
 // The code for an error before the work began.
 int exit_code_of(const Error& error);
 
+// A text of somebody else, to be written to `fd`: as it is into a file or a pipe, printable_lines() on a
+// terminal, which would take orders from it.
+std::string shown(std::string_view text, int fd);
+
 // Colours and other attributes: on a terminal, unless NO_COLOR is set (no-color.org).
 bool colours_welcome(int fd);
 std::string dim(std::string_view text, bool colours);

@@ -8,8 +8,6 @@
 #include <cstdlib>
 #include <iterator>
 
-#include "shared/base/utf8.h"
-
 namespace tandem::cli {
 namespace {
 
@@ -96,25 +94,6 @@ std::string fit_to_width(std::string_view text, size_t width) {
   std::string fitted = cut_to_width(text, width);
   fitted.append(width - display_width(fitted), ' ');
   return fitted;
-}
-
-std::string printable(std::string_view text) {
-  std::string out = utf8_lossy(text);
-  std::string_view rest = out;
-  std::string cleaned;
-  cleaned.reserve(out.size());
-  while (!rest.empty()) {
-    std::string_view after = rest;
-    const char32_t c = take(after);
-    const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x202A && c <= 0x202E);
-    if (control) {
-      cleaned += ' ';
-    } else {
-      cleaned += rest.substr(0, rest.size() - after.size());
-    }
-    rest = after;
-  }
-  return cleaned;
 }
 
 size_t terminal_width(int fd, size_t otherwise) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "shared/base/printable.h"
+
 namespace tandem::cli {
 
 // `text` is valid UTF-8; control characters count as one (printable() replaces them).
@@ -17,10 +19,6 @@ std::string cut_to_width(std::string_view text, size_t width);
 
 // Cut or filled with spaces to exactly `width` columns.
 std::string fit_to_width(std::string_view text, size_t width);
-
-// One line for a terminal: bytes that are no UTF-8 become U+FFFD; line ends, tabs and control characters
-// (which could move the cursor or change colours) become a space.
-std::string printable(std::string_view text);
 
 // Columns of the terminal behind `fd`; $COLUMNS, or `otherwise`, when it is none.
 size_t terminal_width(int fd, size_t otherwise);

@@ -43,6 +43,10 @@ Hash128 hash128(std::string_view data, uint64_t seed) {
   return canonical(XXH3_128bits_withSeed(data.data(), data.size(), seed));
 }
 
+KeyedHash::KeyedHash(uint64_t seed) {
+  for (size_t i = 0; i < keys_.size(); ++i) keys_[i] = hash128("key " + std::to_string(i), seed).low64() | 1;
+}
+
 struct HashBuilder::State {
   XXH3_state_t* xxh = XXH3_createState();
   ~State() { XXH3_freeState(xxh); }

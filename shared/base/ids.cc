@@ -1,6 +1,7 @@
 #include "shared/base/ids.h"
 
 #include <chrono>
+#include <cstring>
 #include <random>
 
 #include "shared/base/hash.h"
@@ -15,6 +16,11 @@ int digit(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32) ^ device();
 }
 
 void set_version(JobId& id, uint8_t version) {
@@ -68,10 +74,7 @@ Result<JobId> JobId::from_bytes(std::span<const std::byte> data) {
 }
 
 JobId make_job_id() {
-  thread_local std::mt19937_64 random{[] {
-    std::random_device device;
-    return (static_cast<uint64_t>(device()) << 32) ^ device();
-  }()};
+  thread_local std::mt19937_64 random{random_seed()};
   thread_local uint64_t last_ms = 0;
   thread_local uint32_t counter = 0;
 
@@ -108,3 +111,8 @@ JobId job_id_from_key(std::string_view key) {
 }
 
 }  // namespace tandem
+
+size_t std::hash<tandem::JobId>::operator()(const tandem::JobId& id) const noexcept {
+  static const tandem::KeyedHash keyed(tandem::random_seed());
+  return keyed(id.bytes);
+}

@@ -1,6 +1,8 @@
 #include "shared/net/allowlist.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "shared/net/keys.h"
 
@@ -19,6 +21,29 @@ std::string_view take_word(std::string_view& line) {
 
 tl::unexpected<Error> bad_line(size_t number, const std::string& text) {
   return fail(ErrorCode::kInvalid, "line " + std::to_string(number) + ": " + text);
+}
+
+// Where each name of a worker is first.
+using NameLines = std::unordered_map<std::string, size_t>;
+
+// Two keys that may speak for one worker would take each other's jobs.
+Result<void> check_apart(const NameLines& workers) {
+  std::optional<std::pair<size_t, std::string>> first;  // the line of the first mistake, and what is wrong
+  for (const auto& [name, line] : workers) {
+    for (size_t end = 1; end < name.size(); ++end) {
+      const std::string_view whose = std::string_view(name).substr(0, end);
+      if (!speaks_for(whose, name)) continue;
+      const auto other = workers.find(std::string(whose));
+      if (other == workers.end()) continue;
+      const size_t later = std::max(line, other->second);
+      if (first && first->first <= later) continue;
+      first = {later, "expected workers none of which may speak for another, found '" + other->first +
+                          "' (line " + std::to_string(other->second) + "), whose key speaks for '" + name +
+                          "' (line " + std::to_string(line) + "), too"};
+    }
+  }
+  if (first) return bad_line(first->first, first->second);
+  return {};
 }
 
 }  // namespace
@@ -53,6 +78,7 @@ Result<Allowlist> Allowlist::parse(std::string_view text) {
   }
   Allowlist list;
   std::unordered_map<std::string, size_t> lines;
+  NameLines workers;
   for (size_t number = 1; !text.empty(); ++number) {
     const size_t end = text.find('\n');
     if (end == std::string_view::npos) {
@@ -77,6 +103,7 @@ Result<Allowlist> Allowlist::parse(std::string_view text) {
     }
     if (auto good = check_peer_name(line); !good) return bad_line(number, good.error().text);
     peer.name = line;
+    if (peer.role == Role::kWorker) workers.emplace(peer.name, number);
     const auto [before, is_new] = lines.emplace(key, number);
     if (!is_new) {
       return bad_line(
@@ -84,12 +111,19 @@ Result<Allowlist> Allowlist::parse(std::string_view text) {
     }
     list.peers_.emplace(key, std::move(peer));
   }
+  TANDEM_TRY(check_apart(workers));
   return list;
 }
 
 const PeerName* Allowlist::find(const std::string& public_key) const {
   const auto found = peers_.find(public_key);
   return found == peers_.end() ? nullptr : &found->second;
+}
+
+bool speaks_for(std::string_view key_name, std::string_view name) {
+  if (!name.starts_with(key_name)) return false;
+  name.remove_prefix(key_name.size());
+  return name.empty() || name.front() == '.' || name.front() == '-';
 }
 
 std::string allow_line(const PeerName& peer, std::string_view public_key) {

@@ -7,7 +7,8 @@
 //
 // Words are apart by spaces or tabs; the name is the rest of the line. A line that begins with '#' is a
 // comment. The role stands first because a key may begin with '#', too. One name may have several keys: that
-// is how a key is replaced by another without a gap.
+// is how a key is replaced by another without a gap. A worker's key also speaks for names that begin with its
+// own and '.' or '-', so no such name may have a key of its own.
 
 #pragma once
 
@@ -35,8 +36,8 @@ struct PeerName {
 class Allowlist {
  public:
   // kInvalid with the line of the first mistake: a role, key or name that is none, a key that was there
-  // before, a last line that does not end (the file is still being written), and an empty file. A list of
-  // comments alone is good and allows nobody.
+  // before, a worker that another one's key may speak for, a last line that does not end (the file is still
+  // being written), and an empty file. A list of comments alone is good and allows nobody.
   static Result<Allowlist> parse(std::string_view text);
 
   // Null when the key (Z85) is not in the list. A hash lookup.
@@ -47,6 +48,10 @@ class Allowlist {
  private:
   std::unordered_map<std::string, PeerName> peers_;
 };
+
+// A worker's key speaks for `name` if that is its own name, or begins with it and '.' or '-': one key does
+// for all workers of a host.
+bool speaks_for(std::string_view key_name, std::string_view name);
 
 // The line for a key, as parse() reads it.
 std::string allow_line(const PeerName& peer, std::string_view public_key);

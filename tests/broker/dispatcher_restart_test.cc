@@ -43,6 +43,34 @@ TEST_F(DispatcherRestartTest, AfterARestartWorkersGetTheTimeToSayWhatTheyHold) {
   EXPECT_THAT(published(), ElementsAre("carl/ greeting done: hello"));
 }
 
+// The broker of before counted, and only the worker knows how far.
+TEST_F(DispatcherRestartTest, AWorkerFromBeforeKeepsItsNumberAndThatIsOneTry) {
+  submit("greeting", {.attempts_max = 2});
+  restart();
+  ready("ann", 0, {held("greeting", 900)});
+  EXPECT_EQ(fetch("greeting"), "greeting leased, attempt 900");
+  die("ann");
+  ready("bob", 1);
+  pass(10s);
+  EXPECT_THAT(assignments(), ElementsAre("greeting -> bob, attempt 901"));
+  die("bob");
+  pass(10s);
+  EXPECT_THAT(published(), ElementsAre(HasSubstr("given up after 2 attempts; the last: worker 'bob'")));
+}
+
+TEST_F(DispatcherRestartTest, NobodyCanHaveWhatIsNewOrMustWaitOrHasANumberThatCannotBe) {
+  submit("greeting");
+  submit("delayed", {.delay_ms = 60'000});
+  restart();
+  submit("new");
+  ready("eve", 0, {held("greeting", 1'001), held("delayed", 1), held("new", 1)});
+  finish("eve", "greeting", 1'001, "made up");
+  finish("eve", "delayed", 1, "made up");
+  finish("eve", "new", 1, "made up");
+  for (const std::string job : {"greeting", "delayed", "new"}) EXPECT_EQ(fetch(job), job + " ready");
+  EXPECT_EQ(dispatcher_->n_leased(), 0u);
+}
+
 TEST_F(DispatcherRestartTest, AResultThatComesRightAfterARestartIsTaken) {
   ready("ann", 1);
   submit("greeting");

@@ -308,6 +308,51 @@ TEST_F(DispatcherWorkersTest, AttemptNumbersThatCannotBeAreIgnored) {
   EXPECT_EQ(fetch("greeting"), "greeting ready, attempt 1");
 }
 
+// ---- what a worker says of jobs that it was not lent ----
+
+// "The first outcome wins, from whoever was lent the job": a worker that makes up ids or numbers ends
+// nothing.
+TEST_F(DispatcherWorkersTest, AnOutcomeUnderANumberThatWasNotGivenIsDropped) {
+  submit("greeting");
+  submit("delayed", {.delay_ms = 60'000, .ttl_ms = 120'000});
+  finish("eve", "greeting", 1, "made up");
+  fail_job("eve", "greeting", 4'294'967'295u, "made up", false);
+  finish("eve", "delayed", 1, "made up");
+  EXPECT_THAT(published(), IsEmpty());
+  EXPECT_EQ(fetch("greeting"), "greeting ready");
+  EXPECT_EQ(dispatcher_->counters().late_results, 3u);
+
+  ready("ann", 1);
+  finish("ann", "greeting", 0, "made up");
+  finish("ann", "greeting", 2, "made up");
+  EXPECT_EQ(fetch("greeting"), "greeting leased, attempt 1");
+  finish("ann", "greeting", 1, "hello");
+  EXPECT_EQ(fetch("greeting"), "greeting done, attempt 1: hello");
+}
+
+TEST_F(DispatcherWorkersTest, AHeartbeatDoesNotBringALeaseThatWasNotGiven) {
+  submit("greeting");
+  submit("delayed", {.delay_ms = 60'000});
+  ready("eve", 0, {held("greeting", 1), held("greeting", 1'000'000), held("delayed", 1)});
+  beat("eve", {held("greeting", 1), held("delayed", 200)});
+  EXPECT_EQ(fetch("greeting"), "greeting ready");
+  EXPECT_EQ(fetch("delayed"), "delayed ready");
+  EXPECT_THAT(told(), ElementsAre("eve: welcome"));
+
+  ready("ann", 1);
+  EXPECT_THAT(assignments(), ElementsAre("greeting -> ann, attempt 1"));
+  beat("ann", {held("greeting", 200)});
+  EXPECT_EQ(fetch("greeting"), "greeting leased, attempt 1");
+}
+
+// Names are shown in tables and logs: one with a line end could write a line of its own.
+TEST_F(DispatcherWorkersTest, NamesWithControlCharactersAreRefused) {
+  ready("ann\n", 1);
+  join("bob", {.host = "host\x1b[31m"});
+  EXPECT_THAT(told(), ElementsAre("ann\n: refused", "bob: refused"));
+  EXPECT_EQ(dispatcher_->workers().size(), 0u);
+}
+
 // ---- what users of other queues complained about ----
 
 // Jobs lost because they left the queue before they were done: here nothing but an outcome ends a job.

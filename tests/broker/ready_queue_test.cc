@@ -46,7 +46,7 @@ class ReadyQueueTest : public ::testing::Test {
     return popped;
   }
 
-  JobTable jobs_;
+  JobTable jobs_{17};
   ReadyQueue queue_{jobs_};
   std::map<Sequence, Slot> slots_;
 };

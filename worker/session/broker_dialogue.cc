@@ -91,6 +91,7 @@ std::vector<JobId> BrokerDialogue::overdue(TimePoint now) {
     }
     expiry_next_ = std::min(expiry_next_, held.expires);
   }
+  std::sort(over.begin(), over.end());
   return over;
 }
 
@@ -123,13 +124,14 @@ Message BrokerDialogue::drain() {
 
 std::vector<HeldLease> BrokerDialogue::held() const {
   std::vector<HeldLease> leases;
-  for (const auto& [id, held] : held_) leases.push_back({id, held.attempt});
+  for (const JobId& id : held_ids()) leases.push_back({id, held_.at(id).attempt});
   return leases;
 }
 
 std::vector<JobId> BrokerDialogue::held_ids() const {
   std::vector<JobId> ids;
   for (const auto& [id, held] : held_) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());  // the order of the map differs from process to process
   return ids;
 }
 

@@ -2,9 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <unistd.h>
 
 #include <sstream>
 
+#include "client/cli/program.h"
 #include "client/cli/shown_row.h"
 #include "client/cli/width.h"
 
@@ -41,6 +44,22 @@ TEST(Width, ControlCharactersCannotReachTheTerminal) {
   EXPECT_EQ(printable("a\nb\t\x1b[31mred\x7f"), "a b  [31mred ");
   EXPECT_EQ(printable("bad \xFF byte"), "bad \xEF\xBF\xBD byte");
   EXPECT_EQ(printable("\u202Eabc"), " abc") << "no turning the line around";
+}
+
+TEST(Width, TextsOfSeveralLinesKeepThem) {
+  EXPECT_EQ(printable_lines("a\n\tb\r\x1b]0;title\x07"), "a\n\tb  ]0;title ");
+  EXPECT_EQ(printable_lines("\u009b2J\u2066天气 é"), " 2J 天气 é");
+}
+
+// What a model answers goes to whoever asked, byte for byte, unless that is a terminal.
+TEST(Shown, TextsAreMadeHarmlessForTerminalsAlone) {
+  const std::string text = "one\n\x1b[2Jtwo";
+  int terminal = -1, keyboard = -1, pipe[2];
+  ASSERT_EQ(::openpty(&keyboard, &terminal, nullptr, nullptr, nullptr), 0);
+  ASSERT_EQ(::pipe(pipe), 0);
+  EXPECT_EQ(shown(text, terminal), "one\n [2Jtwo");
+  EXPECT_EQ(shown(text, pipe[1]), text);
+  for (const int fd : {terminal, keyboard, pipe[0], pipe[1]}) ::close(fd);
 }
 
 std::vector<std::string> lines(const std::string& text) {

@@ -41,6 +41,25 @@ TEST(AllowlistTest, ReadsTheLineThatItWrites) {
   EXPECT_EQ(*list->find(kAnn), peer);
 }
 
+// The key of "w" speaks for "w-2", too: a key of that name would be taken for the same worker.
+TEST(AllowlistTest, KeepsWorkersApart) {
+  const auto parse = [](const std::string& one, const std::string& other) {
+    return Allowlist::parse("# those who may\n" + one.substr(0, 7) + kAnn + one.substr(6) + "\n" +
+                            other.substr(0, 7) + kBob + other.substr(6) + "\n");
+  };
+  for (const auto& [one, other] : {std::pair("worker w", "worker w-2"), {"worker w.a", "worker w"}}) {
+    const auto list = parse(one, other);
+    ASSERT_FALSE(list) << one;
+    EXPECT_THAT(list.error().text, HasSubstr("line 3: expected workers none of which may speak for another"));
+  }
+  EXPECT_THAT(parse("worker w-2", "worker w").error().text,
+              HasSubstr("found 'w' (line 3), whose key speaks for 'w-2' (line 2), too"));
+  EXPECT_TRUE(parse("worker w", "worker w")) << "an old key and a new one";
+  EXPECT_TRUE(parse("worker w", "worker w2"));
+  EXPECT_TRUE(parse("client w", "worker w-2")) << "a client speaks for itself alone";
+  EXPECT_TRUE(parse("worker w-1", "worker w-2"));
+}
+
 TEST(AllowlistTest, OfCommentsAllowsNobody) {
   const auto list = Allowlist::parse("# nobody yet\n");
   ASSERT_TRUE(list);
