@@ -144,18 +144,24 @@ Result<Socket> Socket::bind(NetContext& context, Type type, const std::string& e
     guard = std::make_unique<IpcGuard>(std::move(lock), parsed.path);
   }
   auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
+  std::unique_ptr<PeerConnections> connections;
   if (tcp && options.server_keys) {
     socket->set(zmq::sockopt::curve_server, true);
     socket->set(zmq::sockopt::curve_secretkey, options.server_keys->secret_key.reveal());
     socket->set(zmq::sockopt::zap_domain, kZapDomain);
-    if (type == Type::kXPub) socket->set(zmq::sockopt::xpub_manual, true);
+    connections = std::make_unique<PeerConnections>();
+    if (type == Type::kXPub) {
+      socket->set(zmq::sockopt::xpub_manual, true);
+      connections->watch_ends(context.get(), *socket);
+    }
   }
   socket->bind(parsed.to_string());
   std::string bound = socket->get(zmq::sockopt::last_endpoint);
   Socket made(std::move(socket), std::move(guard), std::move(bound));
-  if (tcp && options.server_keys) {
+  if (connections != nullptr) {
     TANDEM_ASSIGN(const Endpoint real, parse_endpoint(made.endpoint_));
-    made.connections_ = std::make_unique<PeerConnections>(real.port);
+    connections->set_port(real.port);
+    made.connections_ = std::move(connections);
   }
   return made;
 } catch (const zmq::error_t& error) {
@@ -209,22 +215,28 @@ std::optional<Error> Socket::handshake_problem() try {
 }
 
 // ZeroMQ keeps with every message what the ZapHandler said of its connection.
-void Socket::note_sender(void* frame) {
-  if (connections_ == nullptr) return;
+int Socket::note_sender(void* frame) {
+  if (connections_ == nullptr) return -1;
   auto* message = static_cast<zmq_msg_t*>(frame);
   const char* key = ::zmq_msg_gets(message, "User-Id");
   sender_ = key == nullptr ? "" : key;
-  if (const int file = ::zmq_msg_get(message, ZMQ_SRCFD); file >= 0) connections_->note(file, sender_);
+  const int file = ::zmq_msg_get(message, ZMQ_SRCFD);
+  if (file >= 0) connections_->note(file, sender_);
+  return file;
 }
 
-std::optional<std::string> Socket::receive_frame() try {
+std::optional<Socket::Frame> Socket::receive_frame() {
   owner_.check();
-  zmq::message_t frame;
-  if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
-  note_sender(frame.handle());
-  return frame.to_string();
-} catch (const zmq::error_t&) {
-  return std::nullopt;  // a signal: the rest is for the next time
+  for (;;) {
+    try {
+      zmq::message_t frame;
+      if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+      const int file = note_sender(frame.handle());
+      return Frame{frame.to_string(), frame.more(), file};
+    } catch (const zmq::error_t& error) {
+      if (error.num() != EINTR) return std::nullopt;
+    }
+  }
 }
 
 Result<void> Socket::send_message(const std::string* first, const Message& message) {

@@ -78,8 +78,14 @@ class Socket {
   Result<void> send_frames(const std::string* first, Frames frames, std::string_view kind);
   // Nothing when no message waits. `first`, if given, receives the frame before the message.
   std::optional<Result<Message>> receive_message(std::string* first);
+  struct Frame {
+    std::string bytes;
+    bool has_more = false;
+    int file = -1;  // of the connection it came over; -1: of none that is known
+  };
   // One frame that is no message of the protocol, such as a subscription; nothing when none waits.
-  std::optional<std::string> receive_frame();
+  std::optional<Frame> receive_frame();
+  PeerConnections* connections() { return connections_.get(); }
   zmq::socket_t& socket() {
     owner_.check();
     return *socket_;
@@ -90,7 +96,8 @@ class Socket {
   class IpcGuard;
 
   Socket(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<IpcGuard> guard, std::string endpoint);
-  void note_sender(void* frame);
+  // Gives the connection's file, or -1.
+  int note_sender(void* frame);
   static std::unique_ptr<zmq::socket_t> make(NetContext& context, Type type, const SocketOptions& options,
                                              bool tcp, bool ipv6);
 

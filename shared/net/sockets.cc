@@ -1,6 +1,9 @@
 #include "shared/net/sockets.h"
 
+#include <algorithm>
 #include <zmq.hpp>
+
+#include "shared/net/peer_connections.h"
 
 namespace tandem {
 namespace {
@@ -51,28 +54,63 @@ Result<PublisherSocket> PublisherSocket::bind(NetContext& context, const std::st
   return PublisherSocket(std::move(socket));
 }
 
-// A subscription is 1 and the topic, its end 0 and the topic.
-size_t PublisherSocket::hear_subscriptions(const MaySubscribe& may_subscribe) {
-  size_t n_passed_over = 0;
+// ZeroMQ (4.3.4, xpub.cpp) applies what we allow to "the last pipe": each frame that is read takes the next
+// from a queue of pipes. Two things make that another peer's pipe.
+//
+// - A frame that is no subscription puts no pipe into that queue, but takes one out. From then on frames and
+//   pipes are out of step, until both queues are empty: no frame is without a place in its own queue, so
+//   EAGAIN says so. Until then nothing is applied, and whoever subscribed connects and subscribes again.
+// - A pipe that ended stays in the queue, freed; the next connection may get its memory. So nothing is
+//   applied for a connection that ended since the queue was last empty. ZeroMQ tells the end before it closes
+//   the file, closes that before it frees the pipe, and frees it within calls for this socket, none of which
+//   is between the look and the subscription. What it adds itself when a pipe ends, an unsubscription from
+//   nobody with a pipe that is null, keeps in step.
+PublisherSocket::Heard PublisherSocket::hear_subscriptions(const MaySubscribe& may_subscribe) {
+  Heard heard;
+  if (is_guarded()) connections()->look_for_ends();
   for (size_t n = 0; n < kSubscriptionsMax; ++n) {
     const auto frame = receive_frame();
-    if (!frame) break;
+    if (!frame) {
+      is_in_step_ = true;
+      if (is_guarded()) connections()->forget_ends();
+      break;
+    }
     // ZeroMQ has already acted on it.
-    if (!is_guarded() || frame->empty()) continue;
-    const std::string topic = frame->substr(1);
-    try {
-      if (frame->front() == 0) {
-        socket().set(zmq::sockopt::unsubscribe, topic);
-      } else if (may_subscribe && may_subscribe(sender(), topic)) {
-        socket().set(zmq::sockopt::subscribe, topic);
-      } else {
-        ++n_passed_over;
+    if (!is_guarded()) continue;
+    const bool is_subscription =
+        !frame->has_more && !frame->bytes.empty() && (frame->bytes[0] == 0 || frame->bytes[0] == 1);
+    if (!is_subscription) {
+      is_in_step_ = false;
+      ++heard.n_passed_over;
+      if (std::ranges::find(heard.offenders, sender()) == heard.offenders.end()) {
+        heard.offenders.push_back(sender());
       }
-    } catch (const zmq::error_t&) {
-      ++n_passed_over;  // its peer is gone
+      drop_connections(sender());
+      continue;
+    }
+    if (frame->file < 0) continue;  // from nobody: a pipe has ended
+    connections()->look_for_ends();
+    if (!is_in_step_ || !connections()->stands(frame->file)) {
+      connections()->drop(frame->file);
+    } else if (!apply(*frame, may_subscribe)) {
+      ++heard.n_passed_over;
     }
   }
-  return n_passed_over;
+  return heard;
+}
+
+// A subscription is 1 and the topic, its end 0 and the topic.
+bool PublisherSocket::apply(const Frame& frame, const MaySubscribe& may_subscribe) try {
+  const std::string topic = frame.bytes.substr(1);
+  if (!may_subscribe || !may_subscribe(sender(), topic)) return false;
+  if (frame.bytes[0] == 1) {
+    socket().set(zmq::sockopt::subscribe, topic);
+  } else {
+    socket().set(zmq::sockopt::unsubscribe, topic);
+  }
+  return true;
+} catch (const zmq::error_t&) {
+  return false;
 }
 
 Result<void> PublisherSocket::publish(const std::string& topic, const Message& message) {

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shared/net/socket.h"
 
@@ -90,14 +91,23 @@ class PublisherSocket : public Socket {
 
   static Result<PublisherSocket> bind(NetContext& context, const std::string& endpoint,
                                       const SocketOptions& options = {});
-  // Call it now and then where is_guarded(): a subscription waits for it. Gives the number of those that were
-  // passed over.
-  size_t hear_subscriptions(const MaySubscribe& may_subscribe = {});
+  struct Heard {
+    size_t n_passed_over = 0;
+    // Public keys of those that sent what is no subscription. Their connections are dropped; let nobody in
+    // with them for a while, because each time costs others a reconnect.
+    std::vector<std::string> offenders;
+  };
+  // Call it now and then where is_guarded(): a subscription waits for it.
+  Heard hear_subscriptions(const MaySubscribe& may_subscribe = {});
   // Nobody listening is no error. A subscriber with a full queue misses the message, without notice.
   Result<void> publish(const std::string& topic, const Message& message);
 
  private:
   explicit PublisherSocket(Socket socket) : Socket(std::move(socket)) {}
+  // Whether it was permitted and done.
+  bool apply(const Frame& frame, const MaySubscribe& may_subscribe);
+
+  bool is_in_step_ = true;
 };
 
 class SubscriberSocket : public Socket {
