@@ -182,7 +182,13 @@ void Ports::hear_subscriptions() {
 
 void Ports::send(const Address& to, const Message& message) {
   RouterSocket& socket = to.door == Door::kSubmit ? submit_ : work_;
-  if (!socket.send(to.peer, message)) ++counters_.unsent;
+  const auto sent = socket.send(to.peer, message);
+  if (sent) return;
+  ++counters_.unsent;
+  // Asking again would not help.
+  if (sent.error().code == ErrorCode::kTooLong && to.door == Door::kSubmit) {
+    (void)socket.send(to.peer, Refused{request_of(message), sent.error()});
+  }
 }
 
 void Ports::publish(const std::string& client, const Message& message) {

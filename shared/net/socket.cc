@@ -246,8 +246,8 @@ Result<void> Socket::send_message(const std::string* first, const Message& messa
 Result<void> Socket::send_frames(const std::string* first, Frames frames, std::string_view kind) try {
   owner_.check();
   // Whoever reads would cut the connection.
-  if (frames.payload.size() >
-      limits::kMessageBytesMax - std::min(frames.envelope.size(), limits::kMessageBytesMax)) {
+  if (frames.envelope.size() > limits::kMessageBytesMax ||
+      frames.payload.size() > limits::kMessageBytesMax - frames.envelope.size()) {
     return fail(ErrorCode::kTooLong, "endpoint '" + endpoint_ + "': expected a " + std::string(kind) +
                                          " message of at most " + std::to_string(limits::kMessageBytesMax) +
                                          " bytes, found " +

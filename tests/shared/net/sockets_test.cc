@@ -221,6 +221,15 @@ TEST_P(Sockets, RefuseToSendWhatNobodyWouldRead) {
   ASSERT_FALSE(sent);
   EXPECT_EQ(sent.error().code, ErrorCode::kTooLong);
   EXPECT_TRUE(push->send(Partial{"w", std::vector<PartialItem>(7, {JobId{}, 1, eighth})}));
+
+  // All of it in the envelope, and no payload.
+  WorkerStatus worker;
+  worker.name = std::string(limits::kMessageBytesMax / 64, 'n');
+  StatusReply reply;
+  reply.workers.assign(65, worker);
+  const auto status = push->send(reply);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kTooLong);
 }
 
 TEST_P(Sockets, SayFullInsteadOfWaiting) {
