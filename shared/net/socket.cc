@@ -18,8 +18,8 @@
 namespace tandem {
 namespace {
 
-// Above this a frame is handed to ZeroMQ without a copy.
-constexpr size_t kCopyBytesMax = 16 * 1024;
+// Above this a frame is handed to ZeroMQ without a copy, and counted until ZeroMQ lets it go.
+constexpr size_t kCopyBytesMax = 1024;
 // A connection that has not said who it is by then is closed. ZeroMQ's own 30 s are long for somebody who
 // connects in order to hold memory.
 constexpr int kHandshakeMs = 10'000;
@@ -28,17 +28,25 @@ constexpr int kHandshakeMs = 10'000;
 // says the same in words that ThreadSanitizer understands, which cannot see into the library.
 struct HandedOver {
   std::string bytes;
+  std::shared_ptr<HeldBytes> held;
   std::atomic<bool> handed_over{false};
 };
 
-zmq::message_t to_frame(std::string bytes) {
-  if (bytes.size() <= kCopyBytesMax) return zmq::message_t(bytes.data(), bytes.size());
-  auto* kept = new HandedOver{std::move(bytes)};
+bool is_counted(const std::string& bytes) {
+  return bytes.size() > kCopyBytesMax;
+}
+
+zmq::message_t to_frame(std::string bytes, const std::shared_ptr<HeldBytes>& held) {
+  if (!is_counted(bytes)) return zmq::message_t(bytes.data(), bytes.size());
+  auto* kept = new HandedOver{std::move(bytes), held};
+  held->add(kept->bytes.size());
   zmq::message_t frame(
       kept->bytes.data(), kept->bytes.size(),
       [](void*, void* hint) {
         auto* sent = static_cast<HandedOver*>(hint);
-        if (sent->handed_over.load(std::memory_order_acquire)) delete sent;
+        if (!sent->handed_over.load(std::memory_order_acquire)) return;
+        sent->held->take(sent->bytes.size());
+        delete sent;
       },
       kept);
   kept->handed_over.store(true, std::memory_order_release);
@@ -88,7 +96,10 @@ class Socket::IpcGuard {
 };
 
 Socket::Socket(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<IpcGuard> guard, std::string endpoint)
-    : guard_(std::move(guard)), socket_(std::move(socket)), endpoint_(std::move(endpoint)) {}
+    : guard_(std::move(guard)),
+      socket_(std::move(socket)),
+      endpoint_(std::move(endpoint)),
+      held_(std::make_unique<HeldByPeer>()) {}
 Socket::Socket(Socket&&) noexcept = default;
 Socket::~Socket() = default;
 
@@ -98,6 +109,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   endpoint_ = std::move(other.endpoint_);
   connections_ = std::move(other.connections_);
   handshakes_ = std::move(other.handshakes_);
+  held_ = std::move(other.held_);
   sender_ = std::move(other.sender_);
   peer_version_ = other.peer_version_;
   owner_ = std::move(other.owner_);
@@ -239,11 +251,12 @@ std::optional<Socket::Frame> Socket::receive_frame() {
   }
 }
 
-Result<void> Socket::send_message(const std::string* first, const Message& message) {
-  return send_frames(first, encode(message), kind_name(message));
+Result<void> Socket::send_message(const std::string* first, const Message& message, HeldBytesMax max) {
+  return send_frames(first, encode(message), kind_name(message), max);
 }
 
-Result<void> Socket::send_frames(const std::string* first, Frames frames, std::string_view kind) try {
+Result<void> Socket::send_frames(const std::string* first, Frames frames, std::string_view kind,
+                                 HeldBytesMax max) try {
   owner_.check();
   // Whoever reads would cut the connection.
   if (frames.envelope.size() > limits::kMessageBytesMax ||
@@ -253,17 +266,26 @@ Result<void> Socket::send_frames(const std::string* first, Frames frames, std::s
                                          " bytes, found " +
                                          std::to_string(frames.envelope.size() + frames.payload.size()));
   }
+  const size_t n_counted = (is_counted(frames.envelope) ? frames.envelope.size() : 0) +
+                           (is_counted(frames.payload) ? frames.payload.size() : 0);
+  const auto held =
+      n_counted > 0 && first != nullptr && max.peer != SIZE_MAX ? held_->of(*first) : held_->all();
+  const bool is_too_much_for_peer = held != held_->all() && held->count() + n_counted > max.peer;
+  if (n_counted > 0 && (is_too_much_for_peer || held_->all()->count() + n_counted > max.all)) {
+    return fail(ErrorCode::kFull, "endpoint '" + endpoint_ + "': too many bytes wait to be sent for a " +
+                                      std::string(kind) + " message");
+  }
   const auto flags = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
   // Only the first frame can be refused; a message goes whole or not at all.
   zmq::message_t opening =
-      first != nullptr ? zmq::message_t(first->data(), first->size()) : to_frame(frames.head);
+      first != nullptr ? zmq::message_t(first->data(), first->size()) : to_frame(frames.head, held);
   if (!socket_->send(opening, flags)) {
     return fail(ErrorCode::kFull,
                 "endpoint '" + endpoint_ + "': the queue for " + std::string(kind) + " messages is full");
   }
-  if (first != nullptr) socket_->send(to_frame(std::move(frames.head)), flags);
-  socket_->send(to_frame(std::move(frames.envelope)), flags);
-  socket_->send(to_frame(std::move(frames.payload)), zmq::send_flags::dontwait);
+  if (first != nullptr) socket_->send(to_frame(std::move(frames.head), held), flags);
+  socket_->send(to_frame(std::move(frames.envelope), held), flags);
+  socket_->send(to_frame(std::move(frames.payload), held), zmq::send_flags::dontwait);
   return {};
 } catch (const zmq::error_t& error) {
   if (error.num() == EHOSTUNREACH) {

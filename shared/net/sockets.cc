@@ -115,7 +115,8 @@ bool PublisherSocket::apply(const Frame& frame, const MaySubscribe& may_subscrib
 
 Result<void> PublisherSocket::publish(const std::string& topic, const Message& message) {
   if (!is_guarded()) hear_subscriptions();
-  return send_message(&topic, message);
+  const bool is_partial = std::holds_alternative<Partial>(message);
+  return send_message(&topic, message, {.all = is_partial ? kPartialsBytesMax : kPublishedBytesMax});
 }
 
 Result<SubscriberSocket> SubscriberSocket::connect(NetContext& context, const std::string& endpoint,

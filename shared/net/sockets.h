@@ -47,15 +47,20 @@ class RouterSocket : public Socket {
   static Result<RouterSocket> bind(NetContext& context, const std::string& endpoint,
                                    const SocketOptions& options = {});
 
-  // kUnavailable: the peer is gone. kFull: it does not read fast enough. Other peers are not affected.
-  Result<void> send(const std::string& peer, const Message& message) { return send_message(&peer, message); }
+  // kUnavailable: the peer is gone. kFull: it, or all of them together, do not read fast enough
+  // (held_bytes.h). Other peers are not affected by a full queue in messages.
+  Result<void> send(const std::string& peer, const Message& message) {
+    return send_message(&peer, message, kBytesMax);
+  }
   // To a peer of whatever version.
   Result<void> refuse(const std::string& peer, const Refused& refused, uint8_t version) {
-    return send_frames(&peer, encode(refused, version), "refused");
+    return send_frames(&peer, encode(refused, version), "refused", kBytesMax);
   }
   std::optional<Received> receive();
 
  private:
+  static constexpr HeldBytesMax kBytesMax{.all = kRouterBytesMax, .peer = kPeerBytesMax};
+
   explicit RouterSocket(Socket socket) : Socket(std::move(socket)) {}
 };
 
@@ -99,7 +104,8 @@ class PublisherSocket : public Socket {
   };
   // Call it now and then where is_guarded(): a subscription waits for it.
   Heard hear_subscriptions(const MaySubscribe& may_subscribe = {});
-  // Nobody listening is no error. A subscriber with a full queue misses the message, without notice.
+  // Nobody listening is no error. A subscriber with a full queue misses the message, without notice. kFull:
+  // so much waits for those that read slowly that nobody hears the message; partials are dropped first.
   Result<void> publish(const std::string& topic, const Message& message);
 
  private:
