@@ -68,6 +68,7 @@ void PeerConnections::look_for_ends() {
     if (event.size() == sizeof(uint16_t) + sizeof file) {
       std::memcpy(&file, static_cast<const char*>(event.data()) + sizeof(uint16_t), sizeof file);
       ended_.insert(file);
+      n_topics_.erase(file);
     }
     zmq::message_t address;
     if (event.more() && !ends_->recv(address, zmq::recv_flags::dontwait)) break;

@@ -37,6 +37,8 @@ class PeerConnections {
   void look_for_ends();
   // After look_for_ends() the socket was read empty: what is read from now on is of none of them.
   void forget_ends() { ended_.clear(); }
+  // How many topics the connection has subscribed to, permitted or not: ZeroMQ remembers all of them.
+  size_t& n_topics(int file) { return n_topics_[file]; }
   // False when the connection ended, or another one with its number did, before the last look.
   bool stands(int file) const;
 
@@ -45,6 +47,7 @@ class PeerConnections {
   std::unordered_map<int, std::string> keys_;  // no more than open files
   std::unique_ptr<zmq::socket_t> ends_;        // what ZeroMQ tells (a socket monitor)
   std::unordered_set<int> ended_;
+  std::unordered_map<int, size_t> n_topics_;
 };
 
 }  // namespace tandem

@@ -10,6 +10,10 @@ namespace {
 
 // All that a publisher is sent: one byte and a topic, besides what a handshake takes.
 constexpr size_t kSubscriptionBytesMax = 1024;
+// Without keys the handshake is short, and a topic is at most a name and '/'.
+constexpr size_t kPlainSubscriptionBytesMax = 2 * limits::kNameBytesMax;
+// Of one connection to a socket with keys.
+constexpr size_t kTopicsMax = 16;
 // Heard in one go: whoever subscribes without end does not keep the others waiting.
 constexpr size_t kSubscriptionsMax = 10'000;
 
@@ -49,7 +53,7 @@ Result<PullSocket> PullSocket::bind(NetContext& context, const std::string& endp
 Result<PublisherSocket> PublisherSocket::bind(NetContext& context, const std::string& endpoint,
                                               const SocketOptions& options) {
   SocketOptions own = options;
-  own.message_bytes_max = kSubscriptionBytesMax;
+  own.message_bytes_max = options.server_keys ? kSubscriptionBytesMax : kPlainSubscriptionBytesMax;
   TANDEM_ASSIGN(Socket socket, Socket::bind(context, Type::kXPub, endpoint, own));
   return PublisherSocket(std::move(socket));
 }
@@ -92,6 +96,17 @@ PublisherSocket::Heard PublisherSocket::hear_subscriptions(const MaySubscribe& m
     connections()->look_for_ends();
     if (!is_in_step_ || !connections()->stands(frame->file)) {
       connections()->drop(frame->file);
+      continue;
+    }
+    size_t& n_topics = connections()->n_topics(frame->file);
+    if (frame->bytes[0] == 1) {
+      ++n_topics;
+    } else if (n_topics > 0) {
+      --n_topics;
+    }
+    if (n_topics > kTopicsMax) {
+      connections()->drop(frame->file);
+      ++heard.n_passed_over;
     } else if (!apply(*frame, may_subscribe)) {
       ++heard.n_passed_over;
     }
