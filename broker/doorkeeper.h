@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shared/base/result.h"
@@ -35,6 +36,9 @@ class Doorkeeper {
   // somebody else now: their connections are to end.
   Wake& changed() { return file_->changed(); }
   std::vector<std::string> refresh();
+
+  // For a minute no connection is let in with that key.
+  void shut_out(const std::string& key, std::string_view reason) { zap_->shut_out(key, reason); }
 
   uint64_t n_refused() const { return zap_->n_refused(); }
 

@@ -157,25 +157,38 @@ Result<std::string> Ports::check(Socket& socket, Message& message) {
   return only_client(*sender);
 }
 
+void Ports::drop_connections(const std::string& key) {
+  submit_.drop_connections(key);
+  work_.drop_connections(key);
+  results_in_.drop_connections(key);
+  results_out_.drop_connections(key);
+}
+
 void Ports::follow_the_list() {
-  for (const std::string& key : doorkeeper_->refresh()) {
-    submit_.drop_connections(key);
-    work_.drop_connections(key);
-    results_in_.drop_connections(key);
-    results_out_.drop_connections(key);
-  }
+  for (const std::string& key : doorkeeper_->refresh()) drop_connections(key);
 }
 
 void Ports::hear_subscriptions() {
-  counters_.forbidden += results_out_.hear_subscriptions([&](const std::string& key, std::string_view topic) {
+  const auto heard = results_out_.hear_subscriptions([&](const std::string& key, std::string_view topic) {
     const PeerName* sender = doorkeeper_->who(key);
     return sender != nullptr && may_subscribe(*sender, topic);
   });
+  counters_.forbidden += heard.n_passed_over;
+  for (const std::string& key : heard.offenders) {
+    doorkeeper_->shut_out(key, "what it sent to results_out is no subscription");
+    drop_connections(key);
+  }
 }
 
 void Ports::send(const Address& to, const Message& message) {
   RouterSocket& socket = to.door == Door::kSubmit ? submit_ : work_;
-  if (!socket.send(to.peer, message)) ++counters_.unsent;
+  const auto sent = socket.send(to.peer, message);
+  if (sent) return;
+  ++counters_.unsent;
+  // Asking again would not help.
+  if (sent.error().code == ErrorCode::kTooLong && to.door == Door::kSubmit) {
+    (void)socket.send(to.peer, Refused{request_of(message), sent.error()});
+  }
 }
 
 void Ports::publish(const std::string& client, const Message& message) {

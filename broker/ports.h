@@ -63,6 +63,7 @@ class Ports {
   void read_results(std::vector<Event>& events);
   // Event::only_client of a message that may pass. Guarded sockets only; the others let everything pass.
   Result<std::string> check(Socket& socket, Message& message);
+  void drop_connections(const std::string& key);
   void follow_the_list();
   void hear_subscriptions();
 

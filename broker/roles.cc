@@ -103,8 +103,7 @@ std::string only_client(const PeerName& sender) {
 
 bool may_subscribe(const PeerName& sender, std::string_view topic) {
   if (sender.role == Role::kAdmin) return true;
-  return sender.role == Role::kClient && topic.size() > sender.name.size() &&
-         topic.starts_with(sender.name) && topic[sender.name.size()] == '/';
+  return sender.role == Role::kClient && topic == sender.name + "/";
 }
 
 }  // namespace tandem::broker

@@ -25,7 +25,7 @@ Result<void> check_sender(const PeerName& sender, Message& message);
 // The client whose jobs alone exist for `sender`; empty: all of them.
 std::string only_client(const PeerName& sender);
 
-// A client hears what is published under its own name, "<name>/"; an admin whatever it likes.
+// A client hears what is published under its own name, exactly "<name>/"; an admin whatever it likes.
 bool may_subscribe(const PeerName& sender, std::string_view topic);
 
 }  // namespace tandem::broker

@@ -16,7 +16,8 @@ namespace tandem {
 // Safe from any thread.
 class AllowFile {
  public:
-  // kNotFound, kIo, or kInvalid for a list with a mistake and for a file that everybody may write to.
+  // kNotFound, kIo, or kInvalid for a list with a mistake, for a file that everybody may write to, and for
+  // what is no file.
   static Result<std::unique_ptr<AllowFile>> open(const std::filesystem::path& path);
 
   // The list in effect.
@@ -24,7 +25,8 @@ class AllowFile {
 
   // Reads the file again if it is another one, or was written to, since the last look; a stat() otherwise. A
   // file that has a mistake, or is gone, changes nothing: the list stays as it was, and the log says so,
-  // once. True when there is a new list; then changed() is set, too.
+  // once. One that could not be read, for want of file descriptors, is read by the next look. True when there
+  // is a new list; then changed() is set, too.
   bool look();
   // For the thread that acts on a new list.
   Wake& changed() { return changed_; }
@@ -44,6 +46,7 @@ class AllowFile {
   std::shared_ptr<const Allowlist> list_;  // under mutex_
   Stamp seen_{};                           // under mutex_
   bool is_missing_ = false;                // under mutex_
+  bool is_unread_ = false;                 // under mutex_
 };
 
 }  // namespace tandem

@@ -18,8 +18,8 @@
 namespace tandem {
 namespace {
 
-// Above this a frame is handed to ZeroMQ without a copy.
-constexpr size_t kCopyBytesMax = 16 * 1024;
+// Above this a frame is handed to ZeroMQ without a copy, and counted until ZeroMQ lets it go.
+constexpr size_t kCopyBytesMax = 1024;
 // A connection that has not said who it is by then is closed. ZeroMQ's own 30 s are long for somebody who
 // connects in order to hold memory.
 constexpr int kHandshakeMs = 10'000;
@@ -28,17 +28,25 @@ constexpr int kHandshakeMs = 10'000;
 // says the same in words that ThreadSanitizer understands, which cannot see into the library.
 struct HandedOver {
   std::string bytes;
+  std::shared_ptr<HeldBytes> held;
   std::atomic<bool> handed_over{false};
 };
 
-zmq::message_t to_frame(std::string bytes) {
-  if (bytes.size() <= kCopyBytesMax) return zmq::message_t(bytes.data(), bytes.size());
-  auto* kept = new HandedOver{std::move(bytes)};
+bool is_counted(const std::string& bytes) {
+  return bytes.size() > kCopyBytesMax;
+}
+
+zmq::message_t to_frame(std::string bytes, const std::shared_ptr<HeldBytes>& held) {
+  if (!is_counted(bytes)) return zmq::message_t(bytes.data(), bytes.size());
+  auto* kept = new HandedOver{std::move(bytes), held};
+  held->add(kept->bytes.size());
   zmq::message_t frame(
       kept->bytes.data(), kept->bytes.size(),
       [](void*, void* hint) {
         auto* sent = static_cast<HandedOver*>(hint);
-        if (sent->handed_over.load(std::memory_order_acquire)) delete sent;
+        if (!sent->handed_over.load(std::memory_order_acquire)) return;
+        sent->held->take(sent->bytes.size());
+        delete sent;
       },
       kept);
   kept->handed_over.store(true, std::memory_order_release);
@@ -88,7 +96,10 @@ class Socket::IpcGuard {
 };
 
 Socket::Socket(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<IpcGuard> guard, std::string endpoint)
-    : guard_(std::move(guard)), socket_(std::move(socket)), endpoint_(std::move(endpoint)) {}
+    : guard_(std::move(guard)),
+      socket_(std::move(socket)),
+      endpoint_(std::move(endpoint)),
+      held_(std::make_unique<HeldByPeer>()) {}
 Socket::Socket(Socket&&) noexcept = default;
 Socket::~Socket() = default;
 
@@ -98,6 +109,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   endpoint_ = std::move(other.endpoint_);
   connections_ = std::move(other.connections_);
   handshakes_ = std::move(other.handshakes_);
+  held_ = std::move(other.held_);
   sender_ = std::move(other.sender_);
   peer_version_ = other.peer_version_;
   owner_ = std::move(other.owner_);
@@ -144,18 +156,24 @@ Result<Socket> Socket::bind(NetContext& context, Type type, const std::string& e
     guard = std::make_unique<IpcGuard>(std::move(lock), parsed.path);
   }
   auto socket = make(context, type, options, tcp, parsed.host.find(':') != std::string::npos);
+  std::unique_ptr<PeerConnections> connections;
   if (tcp && options.server_keys) {
     socket->set(zmq::sockopt::curve_server, true);
     socket->set(zmq::sockopt::curve_secretkey, options.server_keys->secret_key.reveal());
     socket->set(zmq::sockopt::zap_domain, kZapDomain);
-    if (type == Type::kXPub) socket->set(zmq::sockopt::xpub_manual, true);
+    connections = std::make_unique<PeerConnections>();
+    if (type == Type::kXPub) {
+      socket->set(zmq::sockopt::xpub_manual, true);
+      connections->watch_ends(context.get(), *socket);
+    }
   }
   socket->bind(parsed.to_string());
   std::string bound = socket->get(zmq::sockopt::last_endpoint);
   Socket made(std::move(socket), std::move(guard), std::move(bound));
-  if (tcp && options.server_keys) {
+  if (connections != nullptr) {
     TANDEM_ASSIGN(const Endpoint real, parse_endpoint(made.endpoint_));
-    made.connections_ = std::make_unique<PeerConnections>(real.port);
+    connections->set_port(real.port);
+    made.connections_ = std::move(connections);
   }
   return made;
 } catch (const zmq::error_t& error) {
@@ -209,49 +227,65 @@ std::optional<Error> Socket::handshake_problem() try {
 }
 
 // ZeroMQ keeps with every message what the ZapHandler said of its connection.
-void Socket::note_sender(void* frame) {
-  if (connections_ == nullptr) return;
+int Socket::note_sender(void* frame) {
+  if (connections_ == nullptr) return -1;
   auto* message = static_cast<zmq_msg_t*>(frame);
   const char* key = ::zmq_msg_gets(message, "User-Id");
   sender_ = key == nullptr ? "" : key;
-  if (const int file = ::zmq_msg_get(message, ZMQ_SRCFD); file >= 0) connections_->note(file, sender_);
+  const int file = ::zmq_msg_get(message, ZMQ_SRCFD);
+  if (file >= 0) connections_->note(file, sender_);
+  return file;
 }
 
-std::optional<std::string> Socket::receive_frame() try {
+std::optional<Socket::Frame> Socket::receive_frame() {
   owner_.check();
-  zmq::message_t frame;
-  if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
-  note_sender(frame.handle());
-  return frame.to_string();
-} catch (const zmq::error_t&) {
-  return std::nullopt;  // a signal: the rest is for the next time
+  for (;;) {
+    try {
+      zmq::message_t frame;
+      if (!socket_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+      const int file = note_sender(frame.handle());
+      return Frame{frame.to_string(), frame.more(), file};
+    } catch (const zmq::error_t& error) {
+      if (error.num() != EINTR) return std::nullopt;
+    }
+  }
 }
 
-Result<void> Socket::send_message(const std::string* first, const Message& message) {
-  return send_frames(first, encode(message), kind_name(message));
+Result<void> Socket::send_message(const std::string* first, const Message& message, HeldBytesMax max) {
+  return send_frames(first, encode(message), kind_name(message), max);
 }
 
-Result<void> Socket::send_frames(const std::string* first, Frames frames, std::string_view kind) try {
+Result<void> Socket::send_frames(const std::string* first, Frames frames, std::string_view kind,
+                                 HeldBytesMax max) try {
   owner_.check();
   // Whoever reads would cut the connection.
-  if (frames.payload.size() >
-      limits::kMessageBytesMax - std::min(frames.envelope.size(), limits::kMessageBytesMax)) {
+  if (frames.envelope.size() > limits::kMessageBytesMax ||
+      frames.payload.size() > limits::kMessageBytesMax - frames.envelope.size()) {
     return fail(ErrorCode::kTooLong, "endpoint '" + endpoint_ + "': expected a " + std::string(kind) +
                                          " message of at most " + std::to_string(limits::kMessageBytesMax) +
                                          " bytes, found " +
                                          std::to_string(frames.envelope.size() + frames.payload.size()));
   }
+  const size_t n_counted = (is_counted(frames.envelope) ? frames.envelope.size() : 0) +
+                           (is_counted(frames.payload) ? frames.payload.size() : 0);
+  const auto held =
+      n_counted > 0 && first != nullptr && max.peer != SIZE_MAX ? held_->of(*first) : held_->all();
+  const bool is_too_much_for_peer = held != held_->all() && held->count() + n_counted > max.peer;
+  if (n_counted > 0 && (is_too_much_for_peer || held_->all()->count() + n_counted > max.all)) {
+    return fail(ErrorCode::kFull, "endpoint '" + endpoint_ + "': too many bytes wait to be sent for a " +
+                                      std::string(kind) + " message");
+  }
   const auto flags = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
   // Only the first frame can be refused; a message goes whole or not at all.
   zmq::message_t opening =
-      first != nullptr ? zmq::message_t(first->data(), first->size()) : to_frame(frames.head);
+      first != nullptr ? zmq::message_t(first->data(), first->size()) : to_frame(frames.head, held);
   if (!socket_->send(opening, flags)) {
     return fail(ErrorCode::kFull,
                 "endpoint '" + endpoint_ + "': the queue for " + std::string(kind) + " messages is full");
   }
-  if (first != nullptr) socket_->send(to_frame(std::move(frames.head)), flags);
-  socket_->send(to_frame(std::move(frames.envelope)), flags);
-  socket_->send(to_frame(std::move(frames.payload)), zmq::send_flags::dontwait);
+  if (first != nullptr) socket_->send(to_frame(std::move(frames.head), held), flags);
+  socket_->send(to_frame(std::move(frames.envelope), held), flags);
+  socket_->send(to_frame(std::move(frames.payload), held), zmq::send_flags::dontwait);
   return {};
 } catch (const zmq::error_t& error) {
   if (error.num() == EHOSTUNREACH) {

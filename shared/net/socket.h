@@ -12,6 +12,7 @@
 #include "shared/base/result.h"
 #include "shared/base/thread_owner.h"
 #include "shared/net/context.h"
+#include "shared/net/held_bytes.h"
 #include "shared/net/keys.h"
 #include "shared/protocol/frames.h"
 
@@ -72,14 +73,21 @@ class Socket {
   static Result<Socket> connect(NetContext& context, Type type, const std::string& endpoint,
                                 const SocketOptions& options);
 
-  // kFull: the queue is at its limit. kUnavailable: no such peer. kTooLong: above kMessageBytesMax. `first`,
-  // if given, goes as a frame before.
-  Result<void> send_message(const std::string* first, const Message& message);
-  Result<void> send_frames(const std::string* first, Frames frames, std::string_view kind);
+  // kFull: the queue is at its limit, or more than `max` waits with this message. kUnavailable: no such peer.
+  // kTooLong: above kMessageBytesMax. `first`, if given, goes as a frame before.
+  Result<void> send_message(const std::string* first, const Message& message, HeldBytesMax max = {});
+  Result<void> send_frames(const std::string* first, Frames frames, std::string_view kind,
+                           HeldBytesMax max = {});
   // Nothing when no message waits. `first`, if given, receives the frame before the message.
   std::optional<Result<Message>> receive_message(std::string* first);
+  struct Frame {
+    std::string bytes;
+    bool has_more = false;
+    int file = -1;  // of the connection it came over; -1: of none that is known
+  };
   // One frame that is no message of the protocol, such as a subscription; nothing when none waits.
-  std::optional<std::string> receive_frame();
+  std::optional<Frame> receive_frame();
+  PeerConnections* connections() { return connections_.get(); }
   zmq::socket_t& socket() {
     owner_.check();
     return *socket_;
@@ -90,7 +98,8 @@ class Socket {
   class IpcGuard;
 
   Socket(std::unique_ptr<zmq::socket_t> socket, std::unique_ptr<IpcGuard> guard, std::string endpoint);
-  void note_sender(void* frame);
+  // Gives the connection's file, or -1.
+  int note_sender(void* frame);
   static std::unique_ptr<zmq::socket_t> make(NetContext& context, Type type, const SocketOptions& options,
                                              bool tcp, bool ipv6);
 
@@ -99,6 +108,7 @@ class Socket {
   std::string endpoint_;
   std::unique_ptr<PeerConnections> connections_;  // of a guarded socket
   std::unique_ptr<HandshakeWatch> handshakes_;    // of a dealer over tcp
+  std::unique_ptr<HeldByPeer> held_;
   std::string sender_;
   uint8_t peer_version_ = 0;
   ThreadOwner owner_;

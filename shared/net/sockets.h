@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shared/net/socket.h"
 
@@ -46,15 +47,20 @@ class RouterSocket : public Socket {
   static Result<RouterSocket> bind(NetContext& context, const std::string& endpoint,
                                    const SocketOptions& options = {});
 
-  // kUnavailable: the peer is gone. kFull: it does not read fast enough. Other peers are not affected.
-  Result<void> send(const std::string& peer, const Message& message) { return send_message(&peer, message); }
+  // kUnavailable: the peer is gone. kFull: it, or all of them together, do not read fast enough
+  // (held_bytes.h). Other peers are not affected by a full queue in messages.
+  Result<void> send(const std::string& peer, const Message& message) {
+    return send_message(&peer, message, kBytesMax);
+  }
   // To a peer of whatever version.
   Result<void> refuse(const std::string& peer, const Refused& refused, uint8_t version) {
-    return send_frames(&peer, encode(refused, version), "refused");
+    return send_frames(&peer, encode(refused, version), "refused", kBytesMax);
   }
   std::optional<Received> receive();
 
  private:
+  static constexpr HeldBytesMax kBytesMax{.all = kRouterBytesMax, .peer = kPeerBytesMax};
+
   explicit RouterSocket(Socket socket) : Socket(std::move(socket)) {}
 };
 
@@ -90,14 +96,24 @@ class PublisherSocket : public Socket {
 
   static Result<PublisherSocket> bind(NetContext& context, const std::string& endpoint,
                                       const SocketOptions& options = {});
-  // Call it now and then where is_guarded(): a subscription waits for it. Gives the number of those that were
-  // passed over.
-  size_t hear_subscriptions(const MaySubscribe& may_subscribe = {});
-  // Nobody listening is no error. A subscriber with a full queue misses the message, without notice.
+  struct Heard {
+    size_t n_passed_over = 0;
+    // Public keys of those that sent what is no subscription. Their connections are dropped; let nobody in
+    // with them for a while, because each time costs others a reconnect.
+    std::vector<std::string> offenders;
+  };
+  // Call it now and then where is_guarded(): a subscription waits for it.
+  Heard hear_subscriptions(const MaySubscribe& may_subscribe = {});
+  // Nobody listening is no error. A subscriber with a full queue misses the message, without notice. kFull:
+  // so much waits for those that read slowly that nobody hears the message; partials are dropped first.
   Result<void> publish(const std::string& topic, const Message& message);
 
  private:
   explicit PublisherSocket(Socket socket) : Socket(std::move(socket)) {}
+  // Whether it was permitted and done.
+  bool apply(const Frame& frame, const MaySubscribe& may_subscribe);
+
+  bool is_in_step_ = true;
 };
 
 class SubscriberSocket : public Socket {

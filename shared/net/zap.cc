@@ -15,6 +15,7 @@ constexpr const char* kEndpoint = "inproc://zeromq.zap.01";
 constexpr milliseconds kLookEvery{1000};
 constexpr std::chrono::seconds kLogEvery{1};
 constexpr size_t kFramesMax = 16;
+constexpr std::chrono::minutes kShutOutFor{1};
 
 ZapAnswer reply(const std::string& request_id, const char* status, std::string reason, std::string user) {
   ZapAnswer answer;
@@ -32,12 +33,13 @@ std::string to_z85(const std::string& bytes) {
 }  // namespace
 
 // Request: version, request id, domain, address, identity, mechanism, credentials (of CURVE: 32 bytes).
-ZapAnswer answer_zap(const std::vector<std::string>& request, const Allowlist& list) {
+ZapAnswer answer_zap(const std::vector<std::string>& request, const Allowlist& list,
+                     const std::unordered_set<std::string>& shut_out) {
   const std::string request_id = request.size() > 1 ? request[1] : "";
   if (request.size() < 6 || request[0] != "1.0") return reply(request_id, "500", "no ZAP 1.0 request", "");
   const std::string& address = request[3];
-  const auto refuse = [&](std::string reason, std::string key) {
-    ZapAnswer answer = reply(request_id, "400", std::move(reason), "");
+  const auto refuse = [&](std::string reason, std::string key, const char* status = "400") {
+    ZapAnswer answer = reply(request_id, status, std::move(reason), "");
     answer.address = address;
     answer.public_key = std::move(key);
     return answer;
@@ -47,6 +49,7 @@ ZapAnswer answer_zap(const std::vector<std::string>& request, const Allowlist& l
     return refuse("no CURVE key", "");
   std::string key = to_z85(request[6]);
   if (list.find(key) == nullptr) return refuse("key not in the allow file", std::move(key));
+  if (shut_out.contains(key)) return refuse("key shut out for a while", std::move(key), "300");
   ZapAnswer answer = reply(request_id, "200", "", key);
   answer.address = address;
   answer.public_key = std::move(key);
@@ -103,7 +106,7 @@ void ZapHandler::answer_one() {
     more = frame.more();
     if (request.size() < kFramesMax) request.push_back(frame.to_string());
   }
-  const ZapAnswer answer = answer_zap(request, *file_.current());
+  const ZapAnswer answer = answer_zap(request, *file_.current(), shut_out_now());
   for (size_t i = 0; i < answer.frames.size(); ++i) {
     const auto flags = i + 1 < answer.frames.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
     socket_->send(zmq::buffer(answer.frames[i]), flags);
@@ -114,6 +117,20 @@ void ZapHandler::answer_one() {
     n_refused_.fetch_add(1, std::memory_order_relaxed);
     log_refusal(answer);
   }
+}
+
+void ZapHandler::shut_out(const std::string& public_key, std::string_view reason) {
+  log_.warn("key shut out for a minute, {} key={}...", reason, public_key.substr(0, 8));
+  const std::lock_guard lock(mutex_);
+  shut_out_until_[public_key] = clock_.now() + kShutOutFor;
+}
+
+std::unordered_set<std::string> ZapHandler::shut_out_now() {
+  std::unordered_set<std::string> keys;
+  const std::lock_guard lock(mutex_);
+  std::erase_if(shut_out_until_, [now = clock_.now()](const auto& one) { return one.second <= now; });
+  for (const auto& [key, until] : shut_out_until_) keys.insert(key);
+  return keys;
 }
 
 void ZapHandler::log_refusal(const ZapAnswer& answer) {

@@ -6,8 +6,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "shared/base/clock.h"
@@ -26,14 +30,16 @@ namespace tandem {
 inline constexpr const char* kZapDomain = "tandem";
 
 // The frames of a ZAP reply to those of a request, pure: status 200 and the public key (Z85) as user id for a
-// key of the list; 400 for any other, and for other mechanisms and domains; 500 for what is no request.
+// key of the list; 300 for one that is shut out for a while, which ZeroMQ tries again; 400 for any other, and
+// for other mechanisms and domains; 500 for what is no request.
 struct ZapAnswer {
   std::vector<std::string> frames;
   std::string public_key;  // Z85, where there was one
   std::string address;     // of the peer
   std::string reason;      // empty: allowed
 };
-ZapAnswer answer_zap(const std::vector<std::string>& request, const Allowlist& list);
+ZapAnswer answer_zap(const std::vector<std::string>& request, const Allowlist& list,
+                     const std::unordered_set<std::string>& shut_out = {});
 
 // Owns a thread. Between requests it looks at the allow file once a second. Start it before the first socket
 // with keys is bound, and keep it as long as there is one. One to a context.
@@ -42,6 +48,9 @@ class ZapHandler {
   // `context` and `file` outlive the handler. kExists when the context has a handler.
   static Result<std::unique_ptr<ZapHandler>> start(NetContext& context, AllowFile& file);
   ~ZapHandler();
+
+  // Any thread. For a minute no connection is let in with that key; those that are there stay.
+  void shut_out(const std::string& public_key, std::string_view reason);
 
   // Any thread.
   uint64_t n_allowed() const { return n_allowed_.load(std::memory_order_relaxed); }
@@ -52,6 +61,7 @@ class ZapHandler {
   void run();
   void answer_one();
   void log_refusal(const ZapAnswer& answer);
+  std::unordered_set<std::string> shut_out_now();
 
   NetContext& context_;
   std::unique_ptr<zmq::socket_t> socket_;
@@ -63,6 +73,8 @@ class ZapHandler {
   TimePoint logged_at_{};
   uint64_t n_unlogged_ = 0;
   SystemClock clock_;
+  std::mutex mutex_;
+  std::unordered_map<std::string, TimePoint> shut_out_until_;  // under mutex_
   Log log_{"broker.keys"};
   std::thread thread_;
 };

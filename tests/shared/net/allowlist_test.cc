@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -159,6 +161,44 @@ TEST_F(AllowFileTest, IsNoneThatEverybodyMayWriteTo) {
   ASSERT_FALSE(file);
   EXPECT_THAT(file.error().text, HasSubstr("chmod o-w " + path_));
   EXPECT_EQ(AllowFile::open(folder_ / "none").error().code, ErrorCode::kNotFound);
+}
+
+// Forgetting it would keep a key that was taken from the list.
+TEST_F(AllowFileTest, ThatCouldNotBeOpenedIsReadTheNextTime) {
+  write("client " + kAnn + " ann\n");
+  auto file = AllowFile::open(path_);
+  ASSERT_TRUE(file);
+  write("client " + kBob + " bob\n");
+
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int first_free = ::dup(STDERR_FILENO);
+  ::close(first_free);
+  const rlimit none_left{static_cast<rlim_t>(first_free), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  const bool is_new = (*file)->look() || (*file)->look();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+
+  EXPECT_FALSE(is_new);
+  EXPECT_NE((*file)->current()->find(kAnn), nullptr);
+  EXPECT_TRUE((*file)->look());
+  EXPECT_EQ((*file)->current()->find(kAnn), nullptr);
+}
+
+TEST_F(AllowFileTest, IsNoFifoOrDevice) {
+  write("client " + kAnn + " ann\n");
+  auto file = AllowFile::open(path_);
+  ASSERT_TRUE(file);
+  std::filesystem::remove(path_);
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_FALSE((*file)->look()) << "and does not wait for a writer";
+  EXPECT_NE((*file)->current()->find(kAnn), nullptr);
+  for (const std::string& other : {path_, std::string("/dev/zero"), std::string(folder_ / "")}) {
+    const auto opened = AllowFile::open(other);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, ErrorCode::kInvalid);
+    EXPECT_THAT(opened.error().text, HasSubstr("expected a file"));
+  }
 }
 
 std::vector<std::string> zap_request(const std::string& key_bytes) {

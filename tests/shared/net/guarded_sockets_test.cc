@@ -10,8 +10,12 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <random>
+#include <set>
+#include <zmq.hpp>
 
+#include "shared/base/wake.h"
 #include "shared/net/endpoint.h"
 #include "shared/net/sockets.h"
 #include "shared/net/wait.h"
@@ -223,7 +227,7 @@ TEST_F(GuardedSockets, PublishToThoseWhoMayListen) {
   size_t n_passed_over = 0;
   bool heard = false;
   for (int i = 0; i < kRoundsMax && !(heard && n_passed_over >= 3); ++i) {
-    n_passed_over += publisher.hear_subscriptions(may);
+    n_passed_over += publisher.hear_subscriptions(may).n_passed_over;
     ASSERT_TRUE(publisher.publish("bob/", Partial{"w", {}}));
     ASSERT_TRUE(publisher.publish("ann/", Partial{"w", {}}));
     wait({publisher}, 10ms);
@@ -235,6 +239,84 @@ TEST_F(GuardedSockets, PublishToThoseWhoMayListen) {
   }
   EXPECT_TRUE(heard);
   EXPECT_EQ(n_passed_over, 3u);
+}
+
+// ZeroMQ keeps frames and the connections they came over in two queues. A frame that is no subscription takes
+// a connection from the one and has none in it, and the next subscription would be somebody else's.
+TEST_F(GuardedSockets, PublishToNobodyElseWhateverIsSentInsteadOfSubscriptions) {
+  allow({{Role::kClient, ann_}, {Role::kClient, eve_}});
+  ASSERT_TRUE(wait({file_->changed()}, kNever));
+  auto publisher = must(PublisherSocket::bind(context_, "tcp://127.0.0.1:0", server()));
+  zmq::context_t raw_context;
+  zmq::socket_t eve(raw_context, zmq::socket_type::xsub);
+  eve.set(zmq::sockopt::linger, 0);
+  eve.set(zmq::sockopt::curve_serverkey, broker_.public_key);
+  eve.set(zmq::sockopt::curve_publickey, eve_.public_key);
+  eve.set(zmq::sockopt::curve_secretkey, eve_.secret_key.reveal());
+  eve.connect(publisher.endpoint());
+
+  const auto may = [&](const std::string& key, std::string_view topic) {
+    return topic == (key == ann_.public_key ? "ann/" : "eve/");
+  };
+  size_t n_offences = 0;
+  const auto hear = [&] {
+    const auto heard = publisher.hear_subscriptions(may);
+    for (const std::string& key : heard.offenders) {
+      EXPECT_EQ(key, eve_.public_key);
+      zap_->shut_out(key, "in a test");
+      ++n_offences;
+    }
+  };
+  const auto eve_says = [&](const std::string& frame) {
+    ASSERT_TRUE(eve.send(zmq::buffer(frame), zmq::send_flags::none));
+  };
+  Wake never;
+  std::vector<SubscriberSocket> anns;
+  for (int round = 0; round < 10; ++round) {
+    eve_says("\x02x");
+    if (round == 0) {
+      ASSERT_TRUE(wait({publisher}, kNever)) << "it came, and is not read yet";
+    }
+    anns.push_back(must(SubscriberSocket::connect(context_, publisher.endpoint(), with(ann_))));
+    ASSERT_TRUE(anns.back().subscribe("ann/"));
+    wait({anns.back()}, 50ms);  // a socket connects within calls of its owner
+    eve_says(
+        "\x01"
+        "eve/");
+    wait({never}, 10ms);
+    wait({publisher}, 0ms);  // ZeroMQ takes all of it into its queues
+    hear();
+    ASSERT_TRUE(publisher.publish("ann/", Partial{"w", {}}));
+    wait({never}, 10ms);
+    zmq::message_t stolen;
+    ASSERT_FALSE(eve.recv(stolen, zmq::recv_flags::dontwait)) << "in round " << round;
+  }
+  EXPECT_GE(n_offences, 1u);
+  EXPECT_LE(n_offences, 2u) << "she is not let in again for a while";
+
+  // Those whose subscriptions were not believed have come back.
+  std::set<size_t> ready;
+  for (int i = 0; i < kRoundsMax && ready.size() < anns.size(); ++i) {
+    hear();
+    ASSERT_TRUE(publisher.publish("ann/", Partial{"w", {}}));
+    wait({never}, 10ms);
+    for (size_t k = 0; k < anns.size(); ++k) {
+      while (anns[k].receive()) ready.insert(k);
+    }
+  }
+  EXPECT_EQ(ready.size(), anns.size());
+  ASSERT_TRUE(publisher.publish("ann/", Partial{"from here on", {}}));
+  for (int n = 0; n < 100; ++n) {
+    hear();
+    ASSERT_TRUE(publisher.publish("ann/", Partial{"w" + std::to_string(n), {}}));
+  }
+  for (SubscriberSocket& ann : anns) {
+    std::string worker;
+    while (worker != "from here on") worker = std::get<Partial>(*next(ann)->message).worker;
+    for (int n = 0; n < 100; ++n) {
+      EXPECT_EQ(std::get<Partial>(*next(ann)->message).worker, "w" + std::to_string(n));
+    }
+  }
 }
 
 TEST_F(GuardedSockets, AreOpenToOtherMachinesAndThoseWithoutKeysAreNot) {

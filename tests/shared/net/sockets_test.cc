@@ -221,6 +221,54 @@ TEST_P(Sockets, RefuseToSendWhatNobodyWouldRead) {
   ASSERT_FALSE(sent);
   EXPECT_EQ(sent.error().code, ErrorCode::kTooLong);
   EXPECT_TRUE(push->send(Partial{"w", std::vector<PartialItem>(7, {JobId{}, 1, eighth})}));
+
+  // All of it in the envelope, and no payload.
+  WorkerStatus worker;
+  worker.name = std::string(limits::kMessageBytesMax / 64, 'n');
+  StatusReply reply;
+  reply.workers.assign(65, worker);
+  const auto status = push->send(reply);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kTooLong);
+}
+
+// A request of a hundred bytes may ask for megabytes, and ZeroMQ counts messages only.
+TEST_P(Sockets, HoldSoManyBytesForAPeerThatDoesNotRead) {
+  auto broker = RouterSocket::bind(context_, free_endpoint("submit"));
+  ASSERT_TRUE(broker);
+  SocketOptions one;
+  one.queue_max = 1;  // so that it does not read ahead
+  auto silent = DealerSocket::connect(context_, broker->endpoint(), one);
+  auto other = DealerSocket::connect(context_, broker->endpoint());
+  ASSERT_TRUE(silent && other);
+  std::vector<std::string> peers;
+  for (DealerSocket* client : {&*silent, &*other}) {
+    ASSERT_TRUE(client->send(Ready{1}));
+    const auto heard = next(*broker);
+    ASSERT_TRUE(heard);
+    peers.push_back(heard->peer);
+  }
+  FetchedItem item;
+  item.payload = std::string(8 << 20, 'p');
+  const Fetched big{1, {item}};
+  size_t n_sent = 0;
+  Result<void> sent;
+  // The receiving side holds up to a thousand messages of its own here: it is in this process, and reads
+  // ahead.
+  while (sent && n_sent < 100) {
+    sent = broker->send(peers[0], big);
+    if (sent) ++n_sent;
+  }
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code, ErrorCode::kFull);
+  EXPECT_TRUE(broker->send(peers[0], Fetched{2, {}})) << "what is small has room";
+  EXPECT_TRUE(broker->send(peers[1], big)) << "and others have their own";
+  EXPECT_TRUE(next(*other));
+
+  // Once it reads there is room again.
+  for (size_t n = 0; n < n_sent + 1; ++n) ASSERT_TRUE(next(*silent));
+  EXPECT_TRUE(broker->send(peers[0], big));
+  EXPECT_TRUE(next(*silent));
 }
 
 TEST_P(Sockets, SayFullInsteadOfWaiting) {
