@@ -68,6 +68,7 @@ class BulkRun {
   Result<void> finish(uint64_t sequence, const Result<JobResult>& result);
   Result<void> write_in_order();
   void look_after_broker();
+  Result<void> call_off();
 
   Parts parts_;
   const BulkSettings settings_;

@@ -12,6 +12,8 @@
 namespace tandem::cli {
 namespace {
 
+constexpr Duration kCallOffPatience = std::chrono::seconds(1);
+
 // Waits until `done` is content with an event, or with what accepted() says.
 class Wait {
  public:
@@ -24,8 +26,7 @@ class Wait {
     std::vector<ClientEvent> events = client.wait(milliseconds(100));
     if (!events.empty()) return events;
     if (stop()) {
-      (void)client.cancel({id_});
-      (void)client.wait(milliseconds(20));
+      call_off();
       return fail(ErrorCode::kCancelled, "interrupted");
     }
     TANDEM_TRY(connection_.alive());
@@ -39,6 +40,19 @@ class Wait {
   }
 
  private:
+  // Waits for its outcome, which the broker would keep otherwise.
+  void call_off() {
+    Client& client = connection_.client();
+    (void)client.cancel({id_});
+    const TimePoint until = clock_.now() + kCallOffPatience;
+    while (connection_.alive() && clock_.now() < until) {
+      for (const ClientEvent& event : client.wait(milliseconds(50))) {
+        const auto* outcome = std::get_if<Outcome>(&event);
+        if (outcome != nullptr && outcome->id == id_) return;
+      }
+    }
+  }
+
   void tell_if_held_back() {
     const auto notice = connection_.client().held_back();
     if (!notice || std::exchange(told_, true) || ::isatty(STDERR_FILENO) == 0) return;

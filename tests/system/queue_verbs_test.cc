@@ -1,0 +1,58 @@
+// The verbs around the queue against the real broker, without a worker: jobs wait until they are taken back.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include "tests/system/deployment.h"
+
+namespace tandem::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+class QueueVerbsTest : public ::testing::Test {
+ protected:
+  json status() { return json::parse(here_.tandem({"jobs", "--limit", "0", "--json"}).out); }
+  // Until `field` of the status is `n`; what it is at the end.
+  uint64_t wait_for(const std::string& field, uint64_t n) {
+    for (int i = 0; i < 300 && status()[field] != n; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    return status()[field];
+  }
+  uint64_t n_to_collect() {
+    uint64_t n = 0;
+    for (const json& client : status()["clients"]) n += client["unacknowledged"].get<uint64_t>();
+    return n;
+  }
+
+  Deployment here_;
+};
+
+// Nobody asks for them any more: each would lie in the journal until its retention ends.
+TEST_F(QueueVerbsTest, AnInterruptedRunLeavesNoOutcomesToCollect) {
+  const Process broker = here_.start_broker();
+  std::string lines;
+  for (int i = 0; i < 5000; ++i) lines += json{{"text", "number " + std::to_string(i)}}.dump() + "\n";
+  Process run = here_.start_tandem({"run", here_.write("in.jsonl", lines), "-o", here_.path("out.jsonl"),
+                                    "--tasks", "sentiment", "--outstanding", "5000"});
+  ASSERT_EQ(wait_for("ready", 5000), 5000u) << run.err();
+  run.kill(SIGINT);
+  EXPECT_EQ(run.wait(), 130);
+  EXPECT_THAT(run.err(), HasSubstr("interrupted; 0 rows are in"));
+  const json after = status();
+  EXPECT_EQ(after["ready"], 0);
+  EXPECT_EQ(after["finished_kept"], 5000);
+  for (int i = 0; i < 50 && n_to_collect() > 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_EQ(n_to_collect(), 0u);
+}
+
+}  // namespace
+}  // namespace tandem::testing
