@@ -19,7 +19,8 @@ struct CancelOptions {
 };
 
 constexpr const char* kExamples =
-    R"(A job that a worker has is stopped. Each ends with the outcome "cancelled".
+    R"(A job that a worker has is stopped. Each ends with the outcome "cancelled"; one that has an outcome keeps
+it, and is counted apart.
 
 Examples:
   tandem cancel 01890a5d-ac96-774b-bcce-b302099a8057
@@ -41,11 +42,12 @@ int cancel(const CancelOptions& options, Program& program) {
   const Duration patience = options.connection.patience;
   const Act act = [&](const std::vector<JobId>& page) { return client.cancel(page, patience); };
   const auto acted = [&]() -> Result<Acted> {
-    if (!options.all) return act_on(*ids, act);
+    if (!options.all) return act_on(*ids, act, JobState::kCancelled);
     TANDEM_ASSIGN(const StatusReply status, client.status(patience));
     List which;
     which.client = options.client;
-    return act_on_all(client, which, status.ready + status.delayed + status.leased, act, patience, stop);
+    const size_t n_max = status.ready + status.delayed + status.leased;
+    return act_on_all(client, which, n_max, act, patience, stop, JobState::kCancelled);
   }();
   if (!acted) return complain("cancel", acted.error(), exit_code_of(acted.error()));
   return report("cancel", "cancelled", *acted, options.json);

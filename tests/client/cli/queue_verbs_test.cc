@@ -47,6 +47,18 @@ TEST_F(TandemWithBroker, AJobThatIsLeftIsCollectedLater) {
   EXPECT_EQ(tandem({"result", id}).status, 0) << "acknowledged, and still known";
 }
 
+TEST_F(TandemWithBroker, CancelDoesNotCountWhatHadItsOutcomeBefore) {
+  const std::string a = first_line(tandem({"submit", "--detach", "--task", "echo", "a"}).out);
+  const std::string b = first_line(tandem({"submit", "--detach", "--task", "echo", "b"}).out);
+  RunResult run = tandem({"cancel", a});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(run.out, "0 jobs cancelled; 1 was done already\n");
+  EXPECT_EQ(tandem({"cancel", a, b}).out, "0 jobs cancelled; 2 were done already\n");
+  run = tandem({"cancel", a, "--json"});
+  EXPECT_EQ(json::parse(run.out), json::parse(R"({"cancelled": 0, "already": {"done": 1}, "errors": []})"));
+  EXPECT_EQ(tandem({"result", a}).status, 0) << "it keeps its outcome";
+}
+
 TEST_F(TandemWithBroker, AllResultsAreCollectedHoweverManyFitIntoAnAnswer) {
   for (const char* text : {"1", "2", "3"}) {
     ASSERT_EQ(tandem({"submit", "--detach", "--client", "shop", "--task", "echo", text}).status, 0);
@@ -134,7 +146,7 @@ TEST_F(TandemWithQueue, CancelEndsThoseThatAreNamedOrAllOfAClient) {
   EXPECT_EQ(run.status, 1);
   EXPECT_THAT(run.err, HasSubstr("cancelled by its client"));
   run = tandem({"cancel", "--client", "shop", "--all", "--json"});
-  EXPECT_EQ(json::parse(run.out), json::parse(R"({"cancelled": 2, "errors": []})"));
+  EXPECT_EQ(json::parse(run.out), json::parse(R"({"cancelled": 2, "already": {}, "errors": []})"));
   EXPECT_THAT(tandem({"jobs"}).out, HasSubstr("No unfinished jobs."));
 }
 
