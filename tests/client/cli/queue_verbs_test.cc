@@ -196,11 +196,24 @@ TEST_F(TandemWithDeadJobs, TheyArePutBack) {
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("1 job put back"));
   run = tandem({"dead", "retry", id});
-  EXPECT_EQ(run.status, 1);
-  EXPECT_THAT(run.err, HasSubstr(id + ": expected a dead job"));
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(run.out, "0 jobs put back; 1 was ready already\n");
   run = tandem({"dead", "retry", "--all", "--json"});
   EXPECT_EQ(json::parse(run.out)["put_back"], 1);
   EXPECT_THAT(tandem({"jobs"}).out, AllOf(HasSubstr("2 ready"), HasSubstr("0 dead")));
+}
+
+// The broker forgets any finished job: a wrong id would cost a result that nobody has collected yet.
+TEST_F(TandemWithBroker, WhatIsNotDeadIsNeitherDroppedNorPutBack) {
+  const std::string id = first_line(tandem({"submit", "--detach", "--task", "echo", "a"}).out);
+  for (const char* verb : {"drop", "retry"}) {
+    const RunResult run = tandem({"dead", verb, id});
+    EXPECT_EQ(run.status, 1);
+    EXPECT_THAT(run.err, HasSubstr(id + ": expected a dead job, found one that is done"));
+    EXPECT_THAT(run.out, HasSubstr("0 jobs "));
+    EXPECT_THAT(tandem({"dead", verb, kNobody}).err, HasSubstr("expected a dead job, found none of that id"));
+  }
+  EXPECT_EQ(tandem({"result", id}).status, 0);
 }
 
 TEST_F(TandemWithDeadJobs, TheyAreDroppedForGood) {
