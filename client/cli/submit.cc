@@ -90,9 +90,10 @@ int submit(const SubmitVerbOptions& options, Program& program) {
   ClientOptions client;
   client.urgency = options.detach ? Urgency::kBulk : Urgency::kInteractive;
   client.name = options.client;
-  if (options.detach && client.name.empty()) client.name = default_client_name();
   client.acknowledge = !options.detach;  // nobody has seen the result
-  auto connection = Connection::open(options.connection, !options.detach, client, stop);
+  ConnectionOptions broker = options.connection;
+  if (options.detach) broker.name_without_key = default_client_name();
+  auto connection = Connection::open(broker, !options.detach, client, stop);
   if (!connection) return complain("submit", connection.error(), exit_code_of(connection.error()));
   if (options.detach) return leave(*connection, *job, *queue, options.json, stop);
   const auto result = do_one_job(*connection, *job, *queue, stop);
@@ -123,8 +124,9 @@ void add_submit(CLI::App& app, Program& program) {
   verb->add_flag("--details", options->details, "In JSON also scores, versions, fingerprints and worker");
   verb->add_flag("--detach", options->detach,
                  "Print the job's id once it is accepted, and do not wait for the answer");
-  verb->add_option("--client", options->client,
-                   "Name under which the result is kept [of its own; with --detach: cli-USER]")
+  verb->add_option(
+          "--client", options->client,
+          "Name under which the result is kept [the key's; without one its own, and with --detach cli-USER]")
       ->type_name("NAME");
   add_job_options(*verb, options->job);
   add_queue_options(*verb, options->queue, true);
