@@ -88,8 +88,13 @@ int report(const std::string& verb, const std::string& done, const Acted& acted,
   return acted.refused.empty() ? kGood : kSomeFailed;
 }
 
+Result<void> check_askable(bool yes) {
+  if (yes || ::isatty(STDIN_FILENO) != 0) return {};
+  return fail(ErrorCode::kInvalid,
+              "expected --yes with --all, because nobody can be asked: standard input is no terminal");
+}
+
 bool confirmed(const std::string& question) {
-  if (::isatty(STDIN_FILENO) == 0) return true;
   std::fprintf(stderr, "%s [y/N] ", question.c_str());
   // poll() first, because reading is started again after a signal and poll() is not.
   pollfd waiting{STDIN_FILENO, POLLIN, 0};

@@ -36,7 +36,9 @@ Result<Acted> act_on_all(Client& client, List which, size_t n_max, const Act& ac
 // The exit code.
 int report(const std::string& verb, const std::string& done, const Acted& acted, bool json);
 
-// Asks on the terminal; yes without asking where standard input is none.
+// kInvalid where --yes was not said and nobody can be asked: standard input is no terminal.
+Result<void> check_askable(bool yes);
+// Asks on the terminal.
 bool confirmed(const std::string& question);
 
 }  // namespace tandem::cli

@@ -191,6 +191,9 @@ int act(const char* verb, const char* done, const DeadOptions& options, Program&
   if (options.all == !ids->empty()) {
     return complain(name, {ErrorCode::kInvalid, "expected ids of dead jobs, or --all"}, kUsage);
   }
+  if (drops && options.all) {
+    if (auto askable = check_askable(options.yes); !askable) return complain(name, askable.error(), kUsage);
+  }
   auto connection = open(options, program);
   if (!connection) return failed(verb, connection.error());
   Client& client = connection->client();
@@ -258,7 +261,7 @@ void add_dead(CLI::App& app, Program& program) {
 
   const auto [drop_verb, drop_options] = add("drop", "Forget them; what is not dead is left");
   some_or_all(drop_verb, *drop_options);
-  drop_verb->add_flag("-y,--yes", drop_options->yes, "Do not ask");
+  drop_verb->add_flag("-y,--yes", drop_options->yes, "With --all: do not ask");
   drop_verb->callback(
       [o = drop_options, &program] { program.exit_code = act("drop", "dropped", *o, program); });
 }

@@ -145,7 +145,7 @@ TEST_F(TandemWithQueue, CancelEndsThoseThatAreNamedOrAllOfAClient) {
   run = tandem({"result", a});
   EXPECT_EQ(run.status, 1);
   EXPECT_THAT(run.err, HasSubstr("cancelled by its client"));
-  run = tandem({"cancel", "--client", "shop", "--all", "--json"});
+  run = tandem({"cancel", "--client", "shop", "--all", "--yes", "--json"});
   EXPECT_EQ(json::parse(run.out), json::parse(R"({"cancelled": 2, "already": {}, "errors": []})"));
   EXPECT_THAT(tandem({"jobs"}).out, HasSubstr("No unfinished jobs."));
 }
@@ -222,7 +222,8 @@ TEST_F(TandemWithDeadJobs, TheyAreDroppedForGood) {
   die("3");
   EXPECT_THAT(tandem({"dead", "drop", id}).out, HasSubstr("1 job dropped"));
   EXPECT_EQ(tandem({"result", id}).status, 1);
-  EXPECT_THAT(tandem({"dead", "drop", "--all", "--client", "nobody"}).out, HasSubstr("0 jobs dropped"));
+  EXPECT_THAT(tandem({"dead", "drop", "--all", "--yes", "--client", "nobody"}).out,
+              HasSubstr("0 jobs dropped"));
   EXPECT_THAT(tandem({"dead", "drop", "--all", "--yes"}).out, HasSubstr("2 jobs dropped"));
   EXPECT_THAT(tandem({"dead", "ls"}).out, HasSubstr("No dead jobs."));
 }

@@ -77,6 +77,8 @@ TEST_F(TandemTest, WrongUsageIsStatusTwoWithTheWordThatIsWrong) {
       {{"cancel", "not-an-id"}, "not-an-id"},
       {{"cancel", "--all"}, "--client and --all together"},
       {{"cancel", "--client", "shop"}, "--client NAME --all"},
+      {{"cancel", "--client", "shop", "--all"}, "expected --yes with --all"},
+      {{"dead", "drop", "--all"}, "expected --yes with --all"},
       {{"dead"}, "tandem dead --help"},
       {{"dead", "retry"}, "expected ids of dead jobs, or --all"},
       {{"dead", "drop", "--all", "x"}, "x"},
