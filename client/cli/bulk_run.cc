@@ -1,7 +1,9 @@
 #include "client/cli/bulk_run.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "client/cli/width.h"
 #include "shared/base/limits.h"
 
 namespace tandem::cli {
@@ -153,7 +155,13 @@ Result<void> BulkRun::write_in_order() {
 void BulkRun::look_after_broker() {
   const auto held_back = parts_.client.held_back();
   counts_.held_back = held_back ? held_back->text : "";
+  if (held_back && !std::exchange(said_full_, true)) {
+    parts_.progress.note("broker full: " + printable(held_back->text) + "; waiting");
+  }
   const TimePoint now = parts_.clock.now();
+  if (!places_.empty() && !held_back && workers_.nobody_works(parts_.client, counts_.done, now)) {
+    parts_.progress.note(kNobodyWorks);
+  }
   if (places_.empty() || parts_.client.broker_seen()) {
     if (said_silent_) parts_.progress.note("the broker is back");
     said_silent_ = false;

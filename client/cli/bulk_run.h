@@ -13,6 +13,7 @@
 #include "client/cli/progress.h"
 #include "client/cli/row.h"
 #include "client/cli/row_writer.h"
+#include "client/cli/worker_watch.h"
 #include "client/include/tandem/client.h"
 
 namespace tandem::cli {
@@ -83,6 +84,8 @@ class BulkRun {
   TimePoint flushed_at_{};
   std::optional<TimePoint> silent_since_;
   bool said_silent_ = false;
+  bool said_full_ = false;
+  WorkerWatch workers_;
 };
 
 }  // namespace tandem::cli

@@ -7,6 +7,7 @@
 
 #include "client/cli/program.h"
 #include "client/cli/width.h"
+#include "client/cli/worker_watch.h"
 #include "shared/base/format.h"
 
 namespace tandem::cli {
@@ -24,6 +25,7 @@ class Wait {
   Result<std::vector<ClientEvent>> turn(const std::function<bool()>& stop) {
     Client& client = connection_.client();
     std::vector<ClientEvent> events = client.wait(milliseconds(100));
+    n_heard_ += events.size();
     if (!events.empty()) return events;
     if (stop()) {
       call_off();
@@ -31,6 +33,9 @@ class Wait {
     }
     TANDEM_TRY(connection_.alive());
     tell_if_held_back();
+    if (!client.held_back() && workers_.nobody_works(client, n_heard_, clock_.now())) {
+      std::fprintf(stderr, "%s\n", kNobodyWorks);
+    }
     if (client.broker_seen()) heard_at_ = clock_.now();
     if (clock_.now() - heard_at_ > patience_) {
       return fail(ErrorCode::kUnavailable, "the broker stopped answering; job " + id_.to_string() +
@@ -55,7 +60,7 @@ class Wait {
 
   void tell_if_held_back() {
     const auto notice = connection_.client().held_back();
-    if (!notice || std::exchange(told_, true) || ::isatty(STDERR_FILENO) == 0) return;
+    if (!notice || std::exchange(told_, true)) return;
     std::fprintf(stderr, "broker full: %s; waiting\n", printable(notice->text).c_str());
   }
 
@@ -64,7 +69,9 @@ class Wait {
   const JobId id_;
   const Duration patience_;
   TimePoint heard_at_;
+  uint64_t n_heard_ = 0;
   bool told_ = false;
+  WorkerWatch workers_;
 };
 
 }  // namespace

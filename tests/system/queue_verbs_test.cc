@@ -54,5 +54,28 @@ TEST_F(QueueVerbsTest, AnInterruptedRunLeavesNoOutcomesToCollect) {
   EXPECT_EQ(n_to_collect(), 0u);
 }
 
+// Waiting in silence looks like work.
+TEST_F(QueueVerbsTest, WhoWaitsForAWorkerThatIsNotThereIsTold) {
+  const Process broker = here_.start_broker();
+  Process run = here_.start_tandem({"run", here_.write("in.jsonl", "{\"text\": \"good\"}\n"), "-o",
+                                    here_.path("out.jsonl"), "--tasks", "sentiment", "--ttl", "4s"});
+  const RunResult one = here_.tandem({"submit", "--task", "sentiment", "--ttl", "4s", "good"});
+  EXPECT_EQ(one.status, 1);
+  EXPECT_THAT(one.err, HasSubstr("no worker is there; waiting for one"));
+  EXPECT_EQ(run.wait(), 1);
+  EXPECT_THAT(run.err(), HasSubstr("no worker is there; waiting for one"));
+}
+
+TEST_F(QueueVerbsTest, WhoWaitsForRoomIsToldWhatIsFull) {
+  const Process broker = here_.start_broker({"limits.jobs_max=1"});
+  ASSERT_EQ(here_.tandem({"submit", "--detach", "--client", "shop", "first"}).status, 0);
+  Process second = here_.start_tandem({"submit", "--detach", "--client", "shop", "second"});
+  for (int i = 0; i < 100 && second.err().empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_THAT(second.err(), HasSubstr("broker full: "));
+  EXPECT_THAT(second.err(), HasSubstr("jobs_max"));
+}
+
 }  // namespace
 }  // namespace tandem::testing
