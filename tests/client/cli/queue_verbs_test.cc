@@ -59,6 +59,20 @@ TEST_F(TandemWithBroker, CancelDoesNotCountWhatHadItsOutcomeBefore) {
   EXPECT_EQ(tandem({"result", a}).status, 0) << "it keeps its outcome";
 }
 
+// A script that does not know whether its job arrived says it again.
+TEST_F(TandemWithBroker, AJobThatIsSubmittedAgainUnderItsIdIsOneJob) {
+  for (int i = 0; i < 2; ++i) {
+    const RunResult left =
+        tandem({"submit", "--detach", "--id", kNobody, "--attempts", "2", "--task", "echo", "once"});
+    EXPECT_EQ(left.status, 0) << left.err;
+    EXPECT_EQ(left.out, std::string(kNobody) + "\n");
+  }
+  const RunResult waited = tandem({"submit", "--id", kNobody, "--task", "echo", "once"});
+  EXPECT_EQ(waited.status, 0) << waited.err;
+  EXPECT_THAT(waited.out, HasSubstr("echo: once"));
+  EXPECT_EQ(json::parse(tandem({"jobs", "--json"}).out)["accepted_total"], 1);
+}
+
 TEST_F(TandemWithBroker, AllResultsAreCollectedHoweverManyFitIntoAnAnswer) {
   for (const char* text : {"1", "2", "3"}) {
     ASSERT_EQ(tandem({"submit", "--detach", "--client", "shop", "--task", "echo", text}).status, 0);

@@ -67,6 +67,8 @@ TEST_F(TandemTest, WrongUsageIsStatusTwoWithTheWordThatIsWrong) {
       {{"jobs", "--model", "m"}, "--model"},
       {{"submit", "x", "--priority", "10"}, "--priority"},
       {{"submit", "x", "--urgency", "very"}, "--urgency"},
+      {{"submit", "x", "--id", "7"}, "--id: "},
+      {{"submit", "x", "--attempts", "101"}, "--attempts"},
       {{"submit", "x", "--ttl", "soon"}, "--ttl: expected a duration such as 250ms"},
       {{"submit", "x", "--ttl", "1h", "--delay", "2h"}, "--ttl: expected more than the --delay of 2h"},
       {{"submit", "x", "--ttl", "400d"}, "--ttl: expected at most a year"},
