@@ -48,6 +48,8 @@ TEST_F(QueueVerbsTest, AnInterruptedRunLeavesNoOutcomesToCollect) {
   const json after = status();
   EXPECT_EQ(after["ready"], 0);
   EXPECT_EQ(after["finished_kept"], 5000);
+  EXPECT_EQ(after["finished_total"], 5000);
+  EXPECT_EQ(after["failed_total"], 0) << "what somebody takes back has not failed";
   for (int i = 0; i < 50 && n_to_collect() > 0; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
