@@ -28,7 +28,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Status& message) {
   reply.oldest_ready_ms = oldest_ready_ms(turn.at.wall_ms);
   reply.accepted_total = counters_.accepted;
   reply.finished_total = counters_.finished;
-  reply.failed_total = counters_.failed;
+  reply.failed_total = counters_.failed - counters_.cancelled - counters_.expired;
   reply.redelivered_total = counters_.redelivered;
   reply.joined_total = counters_.joined;
   reply.uptime_ms = ms_between(started_at_, turn.at.time);

@@ -1,7 +1,9 @@
 #include "client/cli/bulk_run.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "client/cli/width.h"
 #include "shared/base/limits.h"
 
 namespace tandem::cli {
@@ -10,7 +12,12 @@ namespace {
 constexpr Duration kTick = milliseconds(200);  // stop(), alive() and the progress are looked at this often
 constexpr Duration kFlushEvery = std::chrono::seconds(1);
 constexpr Duration kSilenceNote = std::chrono::seconds(20);
-constexpr size_t kReadAtOnce = 256;  // lines between two looks at the sockets
+constexpr size_t kReadAtOnce = 256;                             // lines between two looks at the sockets
+constexpr Duration kCallOffPatience = std::chrono::seconds(5);  // without an outcome
+
+bool is_cancelled(const Outcome& outcome) {
+  return !outcome.result && outcome.result.error().code == ErrorCode::kCancelled;
+}
 
 }  // namespace
 
@@ -37,14 +44,28 @@ Result<void> BulkRun::run() {
     }
     parts_.progress.show(counts_, now);
   }
-  if (stopped_) {
-    std::vector<JobId> ids;
-    for (const auto& [id, place] : places_) ids.push_back(id);
-    (void)parts_.client.cancel(ids);
-    (void)parts_.client.wait(milliseconds(50));  // says it; the answers do not matter any more
-  }
+  if (stopped_) TANDEM_TRY(call_off());
   parts_.progress.show(counts_, parts_.clock.now(), true);
   return parts_.out.flush();
+}
+
+// Waits for the outcomes: one that is not acknowledged stays with the broker until its retention ends, under
+// a name that nobody will ask for. What was answered before the broker heard of it has its row.
+Result<void> BulkRun::call_off() {
+  std::vector<JobId> ids;
+  for (const auto& [id, place] : places_) ids.push_back(id);
+  (void)parts_.client.cancel(ids);
+  TimePoint heard_at = parts_.clock.now();
+  while (!places_.empty() && parts_.alive() && parts_.clock.now() - heard_at < kCallOffPatience) {
+    std::vector<ClientEvent> events = parts_.client.wait(kTick);
+    if (!events.empty()) heard_at = parts_.clock.now();
+    std::erase_if(events, [&](const ClientEvent& event) {
+      const auto* outcome = std::get_if<Outcome>(&event);
+      return outcome != nullptr && is_cancelled(*outcome) && places_.erase(outcome->id) > 0;
+    });
+    TANDEM_TRY(hear(std::move(events)));
+  }
+  return {};
 }
 
 bool BulkRun::may_read() const {
@@ -134,7 +155,13 @@ Result<void> BulkRun::write_in_order() {
 void BulkRun::look_after_broker() {
   const auto held_back = parts_.client.held_back();
   counts_.held_back = held_back ? held_back->text : "";
+  if (held_back && !std::exchange(said_full_, true)) {
+    parts_.progress.note("broker full: " + printable(held_back->text) + "; waiting");
+  }
   const TimePoint now = parts_.clock.now();
+  if (!places_.empty() && !held_back && workers_.nobody_works(parts_.client, counts_.done, now)) {
+    parts_.progress.note(kNobodyWorks);
+  }
   if (places_.empty() || parts_.client.broker_seen()) {
     if (said_silent_) parts_.progress.note("the broker is back");
     said_silent_ = false;

@@ -13,6 +13,7 @@
 #include "client/cli/progress.h"
 #include "client/cli/row.h"
 #include "client/cli/row_writer.h"
+#include "client/cli/worker_watch.h"
 #include "client/include/tandem/client.h"
 
 namespace tandem::cli {
@@ -68,6 +69,7 @@ class BulkRun {
   Result<void> finish(uint64_t sequence, const Result<JobResult>& result);
   Result<void> write_in_order();
   void look_after_broker();
+  Result<void> call_off();
 
   Parts parts_;
   const BulkSettings settings_;
@@ -82,6 +84,8 @@ class BulkRun {
   TimePoint flushed_at_{};
   std::optional<TimePoint> silent_since_;
   bool said_silent_ = false;
+  bool said_full_ = false;
+  WorkerWatch workers_;
 };
 
 }  // namespace tandem::cli

@@ -145,6 +145,7 @@ Result<Connection> Connection::open(const ConnectionOptions& options, bool may_e
   client.submit_endpoint = connection.where_ = endpoints->submit;
   client.results_endpoint = endpoints->results;
   client.keys = endpoints->keys;
+  if (client.name.empty() && !client.keys) client.name = options.name_without_key;
   TANDEM_ASSIGN(connection.client_, Client::open(client));
 
   SystemClock clock;

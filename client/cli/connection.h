@@ -21,6 +21,7 @@ struct ConnectionOptions {
   std::vector<std::string> sets;
   EmbeddedOptions embedded;
   bool no_cache = false;
+  std::string name_without_key;                 // the client's name where neither the verb nor a key has one
   Duration patience = std::chrono::seconds(5);  // for the broker's first answer
 };
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <memory>
 
 #include "client/cli/act.h"
@@ -144,6 +145,42 @@ int show(const DeadOptions& options, Program& program) {
   return kGood;
 }
 
+AcceptedItem not_dead(const JobId& id, JobState state) {
+  const std::string found =
+      state == JobState::kUnknown ? "none of that id" : "one that is " + std::string(to_string(state));
+  const ErrorCode code = state == JobState::kUnknown ? ErrorCode::kNotFound : ErrorCode::kInvalid;
+  return {id, state, {code, "expected a dead job, found " + found}, 0};
+}
+
+// The dead ones among `ids`; what becomes of the others goes to `acted`. The broker forgets any finished job,
+// so that a slip of the hand would cost a result that nobody has collected.
+Result<std::vector<JobId>> dead_among(Client& client, const std::vector<JobId>& ids, bool drops,
+                                      Duration patience, Acted& acted) {
+  std::vector<JobId> dead;
+  for (const JobId& id : ids) {
+    TANDEM_ASSIGN(const Inspected found, client.inspect(id, patience));
+    const JobState state = found.job.state;
+    if (state == JobState::kDead) {
+      dead.push_back(id);
+    } else if (!drops && state != JobState::kUnknown && !is_finished(state)) {
+      ++acted.already[state];
+    } else {
+      acted.refused.push_back(not_dead(id, state));
+    }
+  }
+  return dead;
+}
+
+Result<Acted> act_on_named(Client& client, const std::vector<JobId>& ids, bool drops, const Act& act,
+                           Duration patience) {
+  Acted before;
+  TANDEM_ASSIGN(const std::vector<JobId> dead, dead_among(client, ids, drops, patience, before));
+  TANDEM_ASSIGN(Acted acted, act_on(dead, act));
+  acted.already = std::move(before.already);
+  std::move(before.refused.begin(), before.refused.end(), std::back_inserter(acted.refused));
+  return acted;
+}
+
 // retry and drop: the ids that are named, or all.
 int act(const char* verb, const char* done, const DeadOptions& options, Program& program) {
   const auto stop = [&] { return program.stop.requested(); };
@@ -154,6 +191,9 @@ int act(const char* verb, const char* done, const DeadOptions& options, Program&
   if (options.all == !ids->empty()) {
     return complain(name, {ErrorCode::kInvalid, "expected ids of dead jobs, or --all"}, kUsage);
   }
+  if (drops && options.all) {
+    if (auto askable = check_askable(options.yes); !askable) return complain(name, askable.error(), kUsage);
+  }
   auto connection = open(options, program);
   if (!connection) return failed(verb, connection.error());
   Client& client = connection->client();
@@ -162,7 +202,7 @@ int act(const char* verb, const char* done, const DeadOptions& options, Program&
     return drops ? client.forget(page, patience) : client.revive(page, patience);
   };
   if (!options.all) {
-    const auto acted = act_on(*ids, act);
+    const auto acted = act_on_named(client, *ids, drops, act, patience);
     return acted ? report(name, done, *acted, options.json) : failed(verb, acted.error());
   }
   const auto status = client.status(patience);
@@ -219,9 +259,9 @@ void add_dead(CLI::App& app, Program& program) {
   retry_verb->callback(
       [o = retry_options, &program] { program.exit_code = act("retry", "put back", *o, program); });
 
-  const auto [drop_verb, drop_options] = add("drop", "Forget them");
+  const auto [drop_verb, drop_options] = add("drop", "Forget them; what is not dead is left");
   some_or_all(drop_verb, *drop_options);
-  drop_verb->add_flag("-y,--yes", drop_options->yes, "Do not ask");
+  drop_verb->add_flag("-y,--yes", drop_options->yes, "With --all: do not ask");
   drop_verb->callback(
       [o = drop_options, &program] { program.exit_code = act("drop", "dropped", *o, program); });
 }

@@ -7,10 +7,13 @@
 
 #include "client/cli/program.h"
 #include "client/cli/width.h"
+#include "client/cli/worker_watch.h"
 #include "shared/base/format.h"
 
 namespace tandem::cli {
 namespace {
+
+constexpr Duration kCallOffPatience = std::chrono::seconds(1);
 
 // Waits until `done` is content with an event, or with what accepted() says.
 class Wait {
@@ -22,14 +25,17 @@ class Wait {
   Result<std::vector<ClientEvent>> turn(const std::function<bool()>& stop) {
     Client& client = connection_.client();
     std::vector<ClientEvent> events = client.wait(milliseconds(100));
+    n_heard_ += events.size();
     if (!events.empty()) return events;
     if (stop()) {
-      (void)client.cancel({id_});
-      (void)client.wait(milliseconds(20));
+      call_off();
       return fail(ErrorCode::kCancelled, "interrupted");
     }
     TANDEM_TRY(connection_.alive());
     tell_if_held_back();
+    if (!client.held_back() && workers_.nobody_works(client, n_heard_, clock_.now())) {
+      std::fprintf(stderr, "%s\n", kNobodyWorks);
+    }
     if (client.broker_seen()) heard_at_ = clock_.now();
     if (clock_.now() - heard_at_ > patience_) {
       return fail(ErrorCode::kUnavailable, "the broker stopped answering; job " + id_.to_string() +
@@ -39,9 +45,22 @@ class Wait {
   }
 
  private:
+  // Waits for its outcome, which the broker would keep otherwise.
+  void call_off() {
+    Client& client = connection_.client();
+    (void)client.cancel({id_});
+    const TimePoint until = clock_.now() + kCallOffPatience;
+    while (connection_.alive() && clock_.now() < until) {
+      for (const ClientEvent& event : client.wait(milliseconds(50))) {
+        const auto* outcome = std::get_if<Outcome>(&event);
+        if (outcome != nullptr && outcome->id == id_) return;
+      }
+    }
+  }
+
   void tell_if_held_back() {
     const auto notice = connection_.client().held_back();
-    if (!notice || std::exchange(told_, true) || ::isatty(STDERR_FILENO) == 0) return;
+    if (!notice || std::exchange(told_, true)) return;
     std::fprintf(stderr, "broker full: %s; waiting\n", printable(notice->text).c_str());
   }
 
@@ -50,7 +69,9 @@ class Wait {
   const JobId id_;
   const Duration patience_;
   TimePoint heard_at_;
+  uint64_t n_heard_ = 0;
   bool told_ = false;
+  WorkerWatch workers_;
 };
 
 }  // namespace

@@ -9,9 +9,9 @@
 
 namespace tandem::cli {
 
-// Submits and waits for the outcome. `on_part` hears what comes before it, if given; a person at a terminal
-// is told of a broker that has no room. kCancelled after a signal, kUnavailable when the broker falls silent
-// for `patience`.
+// Submits and waits for the outcome. `on_part` hears what comes before it, if given; standard
+// error is told once of a broker that has no room, and of one that has no worker. kCancelled after a signal,
+// kUnavailable when the broker falls silent for `patience`.
 Result<JobResult> do_one_job(Connection& connection, const JobRequest& request, const SubmitOptions& queue,
                              const std::function<bool()>& stop,
                              const std::function<void(const PartEvent&)>& on_part = {},

@@ -117,9 +117,10 @@ std::string fetched_json(const FetchedItem& item, bool details) {
   return to_text(out, -1);
 }
 
-std::string acted_json(const std::string& done, size_t n_done, const std::vector<AcceptedItem>& refused) {
-  Json out = {{done, n_done}, {"errors", Json::array()}};
-  for (const AcceptedItem& item : refused) {
+std::string acted_json(const std::string& done, const Acted& acted) {
+  Json out = {{done, acted.n_done}, {"already", Json::object()}, {"errors", Json::array()}};
+  for (const auto& [state, n] : acted.already) out["already"][std::string(to_string(state))] = n;
+  for (const AcceptedItem& item : acted.refused) {
     out["errors"].push_back(error_json(item.error));
     out["errors"].back()["id"] = item.id.to_string();
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "client/cli/act.h"
 #include "client/include/tandem/client.h"
 
 namespace tandem::cli {
@@ -25,8 +26,8 @@ std::string inspected_json(const Inspected& job);
 // One line: {"id": ..., "state": "done", "attempt": 1, "results": {...} or "error": {...}}
 std::string fetched_json(const FetchedItem& item, bool details);
 
-// {"<done>": n, "errors": [{"id", "code", "message"}]}
-std::string acted_json(const std::string& done, size_t n_done, const std::vector<AcceptedItem>& refused);
+// {"<done>": n, "already": {"<state>": n}, "errors": [{"id", "code", "message"}]}
+std::string acted_json(const std::string& done, const Acted& acted);
 
 // {"id": "..."}
 std::string id_json(const JobId& id);

@@ -26,7 +26,8 @@ void add_queue_options(CLI::App& app, QueueOptions& options, bool whole_jobs);
 // kInvalid names the option.
 Result<SubmitOptions> make_submit_options(const QueueOptions& options);
 
-// The name under which jobs that nobody waits for leave their results: one for each user, "cli-ann".
+// The name under which jobs that nobody waits for leave their results where no key has one: one for each
+// user, "cli-ann".
 std::string default_client_name();
 
 }  // namespace tandem::cli

@@ -14,6 +14,7 @@ namespace {
 constexpr uint64_t kSilentMs = 5000;  // a worker that is well is heard of more often
 constexpr size_t kModelChars = 12;
 constexpr size_t kJournalCells = 20;
+constexpr double kLeastShown = 0.01;  // of a bar: the percentage beside it is 0 below
 
 using Rows = std::vector<std::vector<std::string>>;
 
@@ -35,7 +36,7 @@ std::string ms_text(uint64_t ms) {
 
 std::string bar(double share, size_t n_cells) {
   const double cells = std::clamp(share, 0.0, 1.0) * static_cast<double>(n_cells);
-  const auto full = std::max<size_t>(static_cast<size_t>(cells), share > 0 ? 1 : 0);
+  const auto full = std::max<size_t>(static_cast<size_t>(cells), share >= kLeastShown ? 1 : 0);
   return "[" + std::string(full, '#') + std::string(n_cells - full, '-') + "]";
 }
 

@@ -23,7 +23,7 @@ namespace {
 
 struct ResultsOptions {
   std::string id;
-  std::string client = default_client_name();
+  std::string client;
   uint32_t limit = 100;
   bool ack = false;
   bool no_wait = false;
@@ -73,6 +73,7 @@ int results(const ResultsOptions& options, Program& program) {
   const auto failed = [](const Error& error) { return complain("results", error, exit_code_of(error)); };
   ClientOptions wanted;
   wanted.name = options.client;
+  wanted.looks_after = true;
   auto connection = Connection::open(options.connection, false, wanted, stop);
   if (!connection) return failed(connection.error());
   Client& client = connection->client();
@@ -95,7 +96,7 @@ int results(const ResultsOptions& options, Program& program) {
     client.acknowledge(ids);
   }
   if (n_shown == 0 && !options.json) {
-    std::cout << "Nothing to collect for " << printable(options.client)
+    std::cout << "Nothing to collect for " << printable(client.name())
               << ". (tandem submit --detach leaves results; --client names another)\n";
   }
   return stop() ? kInterrupted : kGood;
@@ -114,6 +115,7 @@ int result(const ResultsOptions& options, Program& program) {
   }
   ClientOptions wanted;
   wanted.name = options.client;
+  wanted.looks_after = true;
   auto connection = Connection::open(options.connection, false, wanted, stop);
   if (!connection) return failed(connection.error());
   Client& client = connection->client();
@@ -154,9 +156,11 @@ int result(const ResultsOptions& options, Program& program) {
 }
 
 void add_common(CLI::App& verb, ResultsOptions& options) {
-  verb.add_option("--client", options.client, "Name under which the jobs were submitted")
-      ->type_name("NAME")
-      ->capture_default_str();
+  options.connection.name_without_key = default_client_name();
+  verb.add_option("--client", options.client,
+                  "Name under which the jobs were submitted [the key's, or " +
+                      options.connection.name_without_key + "]; with an admin's key anybody's")
+      ->type_name("NAME");
   verb.add_flag("--ack", options.ack, "Shown is enough: the broker need not keep it to be collected");
   verb.add_flag("--json", options.json, "A line of JSON for each job");
   verb.add_flag("--details", options.details, "In JSON also scores, versions, fingerprints and worker");

@@ -26,6 +26,8 @@ struct SubmitVerbOptions {
   bool details = false;
   bool detach = false;
   std::string client;
+  std::string id;
+  uint32_t attempts = 0;
   JobOptions job;
   QueueOptions queue;
   ConnectionOptions connection;
@@ -37,7 +39,8 @@ constexpr const char* kExamples = R"(Examples:
   tandem submit --task translate --variable target=French "good morning" --json
   tandem submit --task summary < article.txt
   tandem submit --detach --priority 2 --ttl 1h "no hurry"      prints the job's id; then:
-  tandem result ID                                             or: tandem results)";
+  tandem result ID                                             or: tandem results
+  tandem submit --detach --id $ID "once"     said again, because nobody knows whether it arrived: still one job)";
 
 Result<std::string> read_stdin() {
   if (::isatty(STDIN_FILENO) != 0) std::cerr << "(reading a text from standard input, until Ctrl-D)\n";
@@ -74,8 +77,14 @@ int leave(Connection& connection, const JobRequest& job, const SubmitOptions& qu
 int submit(const SubmitVerbOptions& options, Program& program) {
   auto job = make_job(options.job);
   if (!job) return complain("submit", job.error(), kUsage);
-  const auto queue = make_submit_options(options.queue);
+  auto queue = make_submit_options(options.queue);
   if (!queue) return complain("submit", queue.error(), kUsage);
+  queue->attempts_max = options.attempts;
+  if (!options.id.empty()) {
+    const auto id = JobId::parse(options.id);
+    if (!id) return complain("submit", {id.error().code, "--id: " + id.error().text}, kUsage);
+    queue->id = *id;
+  }
   for (const std::string& word : options.words) job->text += (job->text.empty() ? "" : " ") + word;
   if (options.words.empty()) {
     auto text = read_stdin();
@@ -90,9 +99,10 @@ int submit(const SubmitVerbOptions& options, Program& program) {
   ClientOptions client;
   client.urgency = options.detach ? Urgency::kBulk : Urgency::kInteractive;
   client.name = options.client;
-  if (options.detach && client.name.empty()) client.name = default_client_name();
   client.acknowledge = !options.detach;  // nobody has seen the result
-  auto connection = Connection::open(options.connection, !options.detach, client, stop);
+  ConnectionOptions broker = options.connection;
+  if (options.detach) broker.name_without_key = default_client_name();
+  auto connection = Connection::open(broker, !options.detach, client, stop);
   if (!connection) return complain("submit", connection.error(), exit_code_of(connection.error()));
   if (options.detach) return leave(*connection, *job, *queue, options.json, stop);
   const auto result = do_one_job(*connection, *job, *queue, stop);
@@ -123,9 +133,16 @@ void add_submit(CLI::App& app, Program& program) {
   verb->add_flag("--details", options->details, "In JSON also scores, versions, fingerprints and worker");
   verb->add_flag("--detach", options->detach,
                  "Print the job's id once it is accepted, and do not wait for the answer");
-  verb->add_option("--client", options->client,
-                   "Name under which the result is kept [of its own; with --detach: cli-USER]")
+  verb->add_option(
+          "--client", options->client,
+          "Name under which the result is kept [the key's; without one its own, and with --detach cli-USER]")
       ->type_name("NAME");
+  verb->add_option(
+      "--id", options->id,
+      "The job's id, such as that of uuidgen; a job that the broker knows is not made again, and "
+      "what came of it is the answer [a new one]");
+  verb->add_option("--attempts", options->attempts, "Give up after so many [the broker's]")
+      ->check(CLI::Range(uint32_t{1}, static_cast<uint32_t>(limits::kAttemptsMax)));
   add_job_options(*verb, options->job);
   add_queue_options(*verb, options->queue, true);
   add_connection_options(*verb, options->connection, true);

@@ -250,7 +250,7 @@ Result<std::unique_ptr<Client>> Client::open(const ClientOptions& given) {
   if (options.keys) {
     const std::string& own = options.keys->own.name;
     if (options.name.empty()) options.name = own;
-    if (options.name != own) {
+    if (options.name != own && !options.looks_after) {
       return fail(ErrorCode::kInvalid, "client name: expected '" + own +
                                            "', the name of the key, or none, found '" +
                                            options.name.substr(0, 200) + "'");

@@ -6,6 +6,7 @@ namespace tandem {
 namespace {
 
 constexpr uint32_t kUnknownMax = 3;  // submitting again what the broker forgot
+constexpr Duration kFetchCancelled = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -24,7 +25,12 @@ void Outstanding::on(Accepted& accepted, TimePoint now) {
   bool room = false;
   for (AcceptedItem& item : accepted.items) {
     const auto at = entries_.find(item.id);
-    if (at == entries_.end() || at->second.stage == Stage::kAccepted) continue;
+    if (at == entries_.end()) continue;
+    if (at->second.stage == Stage::kAccepted) {
+      // Its outcome is published at this moment; of many, some are missed.
+      if (at->second.cancelled && is_finished(item.state)) set_due(at, now + kFetchCancelled);
+      continue;
+    }
     if (!item.error.text.empty() && !answers_submit) {
       // A Cancel overtook nothing: what it does not find was lost on the way, and need not go again.
       if (at->second.cancelled && item.state == JobState::kUnknown) {

@@ -238,6 +238,10 @@ struct Kinds<std::variant<Ms...>> {
     ((number == wire::Kind<Ms>::number ? void(found = decode_as<Ms>(envelope, payload)) : void()), ...);
     return found;
   }
+
+  static bool has_request(uint8_t number) {
+    return ((number == wire::Kind<Ms>::number && requires(Ms message) { message.request; }) || ...);
+  }
 };
 
 }  // namespace
@@ -259,6 +263,14 @@ Frames encode(const Refused& refused, uint8_t version) {
   Frames frames = encode(Message(refused));
   frames.head[0] = static_cast<char>(version);
   return frames;
+}
+
+uint64_t request_of(std::string_view head, std::string_view envelope) {
+  if (version_of(head) != kProtocolVersion) return 0;
+  if (!Kinds<Message>::has_request(static_cast<uint8_t>(head[1]))) return 0;
+  Reader in(envelope, "");
+  if (in.array(envelope.size()) == 0) return 0;
+  return in.number();  // the first field of every kind that has it
 }
 
 uint8_t version_of(std::string_view head) {

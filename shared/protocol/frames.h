@@ -34,6 +34,10 @@ Frames encode(const Refused& refused, uint8_t version);
 // one the peer speaks.
 Result<Message> decode(std::string_view head, std::string_view envelope, const Bytes& payload);
 
+// The number under which the answer to a message goes, also of one that decode() refuses for what comes after
+// it. 0 where it cannot be read, or the kind has none.
+uint64_t request_of(std::string_view head, std::string_view envelope);
+
 // The protocol version that a head claims; 0 if it is no head.
 uint8_t version_of(std::string_view head);
 

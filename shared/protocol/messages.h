@@ -159,7 +159,7 @@ struct StatusReply {
   uint64_t oldest_ready_ms = 0;
   uint64_t accepted_total = 0;  // since the broker started
   uint64_t finished_total = 0;
-  uint64_t failed_total = 0;  // of those, without a result
+  uint64_t failed_total = 0;  // of those, failed or dead; not what was cancelled or expired
   uint64_t redelivered_total = 0;
   uint64_t joined_total = 0;  // jobs that were answered by an equal one in flight
   uint64_t uptime_ms = 0;

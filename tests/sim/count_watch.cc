@@ -115,7 +115,9 @@ void CountWatch::compare_totals(const SimBroker& broker, const SimBroker::Turn& 
   start_ = broker.n_starts();
   n_accepted_ += turn.plan.facts.accepted.size();
   n_finished_ += turn.plan.facts.finished.size();
-  for (const FinishedFact& fact : turn.plan.facts.finished) n_failed_ += fact.state != JobState::kDone;
+  for (const FinishedFact& fact : turn.plan.facts.finished) {
+    n_failed_ += fact.state == JobState::kFailed || fact.state == JobState::kDead;
+  }
   const StatusReply& status = turn.after.status;
   if (status.accepted_total != n_accepted_ || status.finished_total != n_finished_ ||
       status.failed_total != n_failed_) {

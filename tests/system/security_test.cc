@@ -123,6 +123,38 @@ TEST_F(SecurityTest, WhoIsNotLetInIsToldWhy) {
               HasSubstr("tandem-worker: the broker at " + endpoint("work") + " does not let in the key"));
 }
 
+// The key has a name, and nobody needs to say it again.
+TEST_F(SecurityTest, AJobThatIsLeftIsCollectedUnderTheNameOfTheKeyAndByAnAdmin) {
+  keygen("broker", "broker");
+  keygen("host7", "worker");
+  keygen("ann", "client");
+  keygen("bob", "client");
+  keygen("root", "admin");
+  start_broker();
+  const Process worker = deployment_.start_worker("host7-1", kTinyModel, worker_settings("host7"));
+  const auto as = [&](const std::string& key, std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--config", client_config(key)});
+    return deployment_.tandem(std::move(arguments));
+  };
+  RunResult run = as("ann", {"submit", "--detach", "--task", "sentiment", "good"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  const std::string id = run.out.substr(0, run.out.find('\n'));
+  EXPECT_EQ(as("ann", {"result", id}).status, 0);
+  EXPECT_THAT(as("ann", {"results"}).out, HasSubstr(id));
+
+  run = as("bob", {"results"});
+  EXPECT_THAT(run.out, HasSubstr("Nothing to collect for bob")) << run.err;
+  run = as("bob", {"results", "--client", "ann"});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.err, HasSubstr("client: expected 'bob', which is the name of its key, found 'ann'"));
+
+  EXPECT_EQ(as("root", {"result", id}).status, 0);
+  run = as("root", {"results", "--client", "ann", "--ack"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr(id));
+  EXPECT_THAT(as("root", {"results", "--client", "ann"}).out, HasSubstr("Nothing to collect for ann"));
+}
+
 TEST_F(SecurityTest, AWorkerWhoseKeyIsTakenAwayEnds) {
   keygen("broker", "broker");
   keygen("host7", "worker");

@@ -31,6 +31,9 @@ struct ClientOptions {
   std::string name;  // results come under it; "" makes a unique one. Reuse it to get results after a restart
   // For tcp, and a must beyond this machine: load_client_keys(). The name is then that of the key.
   std::optional<ClientKeys> keys;
+  // With the key of an admin: `name` may be another client's, whose outcomes are collected and acknowledged.
+  // The broker refuses what is submitted under it.
+  bool looks_after = false;
   size_t outstanding_max = 1024;                      // submit() waits, or reports kFull, beyond this
   Duration accept_timeout = std::chrono::seconds(5);  // Submit is repeated after this without an answer
   OnFull on_full = OnFull::kWait;
@@ -80,7 +83,7 @@ struct FullNotice {
 class Client {
  public:
   // kInvalid for a bad endpoint, for one on another machine without keys, and for a name that is not the
-  // key's. The broker may still be away: it is waited for.
+  // key's (see looks_after). The broker may still be away: it is waited for.
   //
   // A broker that refuses the key ends it: every job that is outstanding has that as its outcome, submit()
   // and the questions fail with it, and only a new client tries again. kInvalid, and the text says what to

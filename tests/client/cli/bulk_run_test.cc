@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "shared/base/file.h"
 #include "tests/client/fake_broker.h"
@@ -37,13 +38,20 @@ class BackwardsClient final : public Client {
     ++n_waits_;
     std::vector<ClientEvent> events;
     for (size_t n = 0; n < answers_at_once && !jobs_.empty(); ++n) {
-      events.push_back(Outcome{jobs_.back().first, 1, fake_answer(jobs_.back().second)});
+      const auto& [id, request] = jobs_.back();
+      Result<JobResult> result = fake_answer(request);
+      if (cancelled_.contains(id)) result = fail(ErrorCode::kCancelled, "cancelled");
+      events.push_back(Outcome{id, 1, std::move(result)});
       jobs_.pop_back();
     }
     return events;
   }
   Result<void> cancel(const std::vector<JobId>& ids) override {
     n_cancelled_ += ids.size();
+    for (const JobId& id : ids) {
+      if (too_late == 0) cancelled_.insert(id);
+      too_late -= too_late > 0 ? 1 : 0;
+    }
     return {};
   }
   void acknowledge(const std::vector<JobId>&) override {}
@@ -54,10 +62,12 @@ class BackwardsClient final : public Client {
   bool broker_seen() const override { return true; }
 
   size_t answers_at_once = 1'000'000;
+  size_t too_late = 0;  // so many are answered though they are cancelled
   size_t most_outstanding_ = 0;
   size_t n_cancelled_ = 0;
   size_t n_waits_ = 0;
   std::optional<FullNotice> held_back_;
+  std::set<JobId> cancelled_;
 
  private:
   const std::string name_ = "me";
@@ -172,6 +182,19 @@ TEST_F(BulkRunTest, AStopCancelsWhatIsOutstanding) {
   EXPECT_TRUE(stopped_);
   EXPECT_EQ(counts_.done, 3u);
   EXPECT_EQ(client_.n_cancelled_, 47u);
+  EXPECT_EQ(client_.n_outstanding(), 0u) << "all were heard of: the broker need not keep their outcomes";
+}
+
+// The broker finished some before it heard of the cancelling.
+TEST_F(BulkRunTest, WhatWasAnsweredAllTheSameHasItsRow) {
+  settings_.ordered = false;
+  client_.answers_at_once = 1;
+  client_.too_late = 2;
+  stop_ = [&] { return client_.n_waits_ >= 3; };
+  ASSERT_TRUE(run(rows(50)));
+  EXPECT_EQ(counts_.done, 5u);
+  EXPECT_EQ(counts_.failed, 0u);
+  EXPECT_THAT(ids(), SizeIs(5));
 }
 
 TEST_F(BulkRunTest, ADeadWorkerEndsTheRunWithItsReason) {

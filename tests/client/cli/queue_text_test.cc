@@ -23,7 +23,8 @@ TEST(QueueText, SizesAreOfTheUnitThatPeopleWouldTake) {
 
 TEST(QueueText, ABarIsFullAtItsEndAndEmptyOnlyForNothing) {
   EXPECT_EQ(bar(0, 4), "[----]");
-  EXPECT_EQ(bar(0.001, 4), "[#---]");
+  EXPECT_EQ(bar(0.009, 4), "[----]") << "beside it stands 0%";
+  EXPECT_EQ(bar(0.01, 4), "[#---]");
   EXPECT_EQ(bar(0.5, 4), "[##--]");
   EXPECT_EQ(bar(0.999, 4), "[###-]");
   EXPECT_EQ(bar(1, 4), "[####]");

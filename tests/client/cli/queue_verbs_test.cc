@@ -47,6 +47,32 @@ TEST_F(TandemWithBroker, AJobThatIsLeftIsCollectedLater) {
   EXPECT_EQ(tandem({"result", id}).status, 0) << "acknowledged, and still known";
 }
 
+TEST_F(TandemWithBroker, CancelDoesNotCountWhatHadItsOutcomeBefore) {
+  const std::string a = first_line(tandem({"submit", "--detach", "--task", "echo", "a"}).out);
+  const std::string b = first_line(tandem({"submit", "--detach", "--task", "echo", "b"}).out);
+  RunResult run = tandem({"cancel", a});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(run.out, "0 jobs cancelled; 1 was done already\n");
+  EXPECT_EQ(tandem({"cancel", a, b}).out, "0 jobs cancelled; 2 were done already\n");
+  run = tandem({"cancel", a, "--json"});
+  EXPECT_EQ(json::parse(run.out), json::parse(R"({"cancelled": 0, "already": {"done": 1}, "errors": []})"));
+  EXPECT_EQ(tandem({"result", a}).status, 0) << "it keeps its outcome";
+}
+
+// A script that does not know whether its job arrived says it again.
+TEST_F(TandemWithBroker, AJobThatIsSubmittedAgainUnderItsIdIsOneJob) {
+  for (int i = 0; i < 2; ++i) {
+    const RunResult left =
+        tandem({"submit", "--detach", "--id", kNobody, "--attempts", "2", "--task", "echo", "once"});
+    EXPECT_EQ(left.status, 0) << left.err;
+    EXPECT_EQ(left.out, std::string(kNobody) + "\n");
+  }
+  const RunResult waited = tandem({"submit", "--id", kNobody, "--task", "echo", "once"});
+  EXPECT_EQ(waited.status, 0) << waited.err;
+  EXPECT_THAT(waited.out, HasSubstr("echo: once"));
+  EXPECT_EQ(json::parse(tandem({"jobs", "--json"}).out)["accepted_total"], 1);
+}
+
 TEST_F(TandemWithBroker, AllResultsAreCollectedHoweverManyFitIntoAnAnswer) {
   for (const char* text : {"1", "2", "3"}) {
     ASSERT_EQ(tandem({"submit", "--detach", "--client", "shop", "--task", "echo", text}).status, 0);
@@ -133,8 +159,8 @@ TEST_F(TandemWithQueue, CancelEndsThoseThatAreNamedOrAllOfAClient) {
   run = tandem({"result", a});
   EXPECT_EQ(run.status, 1);
   EXPECT_THAT(run.err, HasSubstr("cancelled by its client"));
-  run = tandem({"cancel", "--client", "shop", "--all", "--json"});
-  EXPECT_EQ(json::parse(run.out), json::parse(R"({"cancelled": 2, "errors": []})"));
+  run = tandem({"cancel", "--client", "shop", "--all", "--yes", "--json"});
+  EXPECT_EQ(json::parse(run.out), json::parse(R"({"cancelled": 2, "already": {}, "errors": []})"));
   EXPECT_THAT(tandem({"jobs"}).out, HasSubstr("No unfinished jobs."));
 }
 
@@ -184,11 +210,24 @@ TEST_F(TandemWithDeadJobs, TheyArePutBack) {
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("1 job put back"));
   run = tandem({"dead", "retry", id});
-  EXPECT_EQ(run.status, 1);
-  EXPECT_THAT(run.err, HasSubstr(id + ": expected a dead job"));
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(run.out, "0 jobs put back; 1 was ready already\n");
   run = tandem({"dead", "retry", "--all", "--json"});
   EXPECT_EQ(json::parse(run.out)["put_back"], 1);
   EXPECT_THAT(tandem({"jobs"}).out, AllOf(HasSubstr("2 ready"), HasSubstr("0 dead")));
+}
+
+// The broker forgets any finished job: a wrong id would cost a result that nobody has collected yet.
+TEST_F(TandemWithBroker, WhatIsNotDeadIsNeitherDroppedNorPutBack) {
+  const std::string id = first_line(tandem({"submit", "--detach", "--task", "echo", "a"}).out);
+  for (const char* verb : {"drop", "retry"}) {
+    const RunResult run = tandem({"dead", verb, id});
+    EXPECT_EQ(run.status, 1);
+    EXPECT_THAT(run.err, HasSubstr(id + ": expected a dead job, found one that is done"));
+    EXPECT_THAT(run.out, HasSubstr("0 jobs "));
+    EXPECT_THAT(tandem({"dead", verb, kNobody}).err, HasSubstr("expected a dead job, found none of that id"));
+  }
+  EXPECT_EQ(tandem({"result", id}).status, 0);
 }
 
 TEST_F(TandemWithDeadJobs, TheyAreDroppedForGood) {
@@ -197,7 +236,8 @@ TEST_F(TandemWithDeadJobs, TheyAreDroppedForGood) {
   die("3");
   EXPECT_THAT(tandem({"dead", "drop", id}).out, HasSubstr("1 job dropped"));
   EXPECT_EQ(tandem({"result", id}).status, 1);
-  EXPECT_THAT(tandem({"dead", "drop", "--all", "--client", "nobody"}).out, HasSubstr("0 jobs dropped"));
+  EXPECT_THAT(tandem({"dead", "drop", "--all", "--yes", "--client", "nobody"}).out,
+              HasSubstr("0 jobs dropped"));
   EXPECT_THAT(tandem({"dead", "drop", "--all", "--yes"}).out, HasSubstr("2 jobs dropped"));
   EXPECT_THAT(tandem({"dead", "ls"}).out, HasSubstr("No dead jobs."));
 }

@@ -473,6 +473,22 @@ TEST_F(OutstandingTest, ACancelThatFindsNothingEndsTheJob) {
   EXPECT_THAT(say(), ElementsAre("submit 2"));
 }
 
+// Thousands that are cancelled at once are published at once, and a full queue drops some.
+TEST_F(OutstandingTest, AnOutcomeOfACancelThatWasMissedIsFetchedSoon) {
+  add(1);
+  say();
+  accept({1});
+  now_ += 1h;  // fetched often, with pauses that have grown
+  say();
+  outstanding_.hear(Fetched{request_, {{id_of(1), JobState::kReady, 0, {}, {}}}}, now_);
+  outstanding_.cancel({id_of(1)});
+  EXPECT_THAT(say(), ElementsAre("cancel 1"));
+  accept({1}, JobState::kCancelled);
+  EXPECT_THAT(say(), IsEmpty());
+  now_ += 1s;
+  EXPECT_THAT(say(), ElementsAre("fetch 1"));
+}
+
 TEST_F(OutstandingTest, ACancelFollowsTheSubmit) {
   add(1);
   say();

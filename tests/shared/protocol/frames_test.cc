@@ -35,6 +35,32 @@ std::string head_of(uint8_t kind) {
   return {static_cast<char>(kProtocolVersion), static_cast<char>(kind)};
 }
 
+// Who is refused wants to know which of his messages it was.
+TEST(Frames, TellTheRequestOfAMessageThatCannotBeRead) {
+  Submit submit{7, "me", {SubmitItem{}}};
+  submit.items[0].attempts_max = static_cast<uint32_t>(limits::kAttemptsMax) + 1;
+  const Frames frames = encode(submit);
+  EXPECT_FALSE(decode(frames));
+  EXPECT_EQ(request_of(frames.head, frames.envelope), 7u);
+  for (const Message& message : sample_messages()) {
+    const Frames good = encode(message);
+    const uint64_t expected = std::visit(
+        [](const auto& kind) -> uint64_t {
+          if constexpr (requires { kind.request; }) return kind.request;
+          return 0;
+        },
+        message);
+    EXPECT_EQ(request_of(good.head, good.envelope), expected) << kind_name(message);
+  }
+
+  EXPECT_EQ(request_of(frames.head, ""), 0u);
+  EXPECT_EQ(request_of(frames.head, "\x90"), 0u) << "an empty list";
+  EXPECT_EQ(request_of(frames.head, "\x91\xc0"), 0u) << "no number";
+  EXPECT_EQ(request_of(frames.head, "\xff"), 0u);
+  EXPECT_EQ(request_of("", frames.envelope), 0u);
+  EXPECT_EQ(request_of("\x01\x01", frames.envelope), 0u) << "another version";
+}
+
 TEST(Frames, CarryEveryKindThereAndBack) {
   const auto samples = sample_messages();
   ASSERT_EQ(samples.size(), std::variant_size_v<Message>) << "a new kind needs a sample";
