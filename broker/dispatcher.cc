@@ -167,7 +167,8 @@ void Dispatcher::give_back(Turn& turn, Slot job, const std::string& reason, mill
     FinishedFact outcome;
     outcome.attempt = record.attempt;
     outcome.state = JobState::kDead;
-    std::string text = "given up after " + std::to_string(record.tries) + " attempts; the last: " + reason;
+    std::string text = "given up after " + std::to_string(record.tries) +
+                       (record.tries == 1 ? " attempt; the last: " : " attempts; the last: ") + reason;
     text.resize(std::min(text.size(), limits::kErrorTextBytesMax));
     text.resize(utf8_valid_prefix(text));
     outcome.error = {ErrorCode::kAttempts, std::move(text)};

@@ -107,7 +107,7 @@ void Ports::read_router(RouterSocket& socket, Door door, std::vector<Event>& eve
       const uint8_t version = socket.peer_version();
       const bool is_other_version = version != 0 && version != kProtocolVersion;
       if (door == Door::kSubmit || is_other_version) {
-        if (!socket.refuse(received->peer, Refused{0, std::move(error)},
+        if (!socket.refuse(received->peer, Refused{socket.unreadable_request(), std::move(error)},
                            is_other_version ? version : kProtocolVersion)) {
           ++counters_.unsent;
         }

@@ -112,6 +112,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   held_ = std::move(other.held_);
   sender_ = std::move(other.sender_);
   peer_version_ = other.peer_version_;
+  unreadable_request_ = other.unreadable_request_;
   owner_ = std::move(other.owner_);
   return *this;
 }
@@ -309,6 +310,7 @@ std::optional<Result<Message>> Socket::receive_message(std::string* first) try {
   }
   if (first != nullptr) *first = frames[0].to_string();
   peer_version_ = 0;
+  unreadable_request_ = 0;
   if (n_frames != n_expected) {
     const size_t n_before = first != nullptr ? 1 : 0;
     return fail(ErrorCode::kInvalid, "expected a message of 3 frames (head, envelope, payload), found " +
@@ -316,7 +318,9 @@ std::optional<Result<Message>> Socket::receive_message(std::string* first) try {
   }
   const size_t at = n_expected - 3;
   peer_version_ = version_of(view(frames[at]));
-  return decode(view(frames[at]), view(frames[at + 1]), to_bytes(std::move(frames[at + 2])));
+  auto message = decode(view(frames[at]), view(frames[at + 1]), to_bytes(std::move(frames[at + 2])));
+  if (!message) unreadable_request_ = request_of(view(frames[at]), view(frames[at + 1]));
+  return message;
 } catch (const zmq::error_t& error) {
   if (error.num() == EINTR) return std::nullopt;
   return fail(ErrorCode::kIo, "endpoint '" + endpoint_ + "': " + error.what());

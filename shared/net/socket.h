@@ -57,6 +57,8 @@ class Socket {
   const std::string& sender() const { return sender_; }
   // The protocol version that the last message received claims; 0 if it had no head.
   uint8_t peer_version() const { return peer_version_; }
+  // The number of the request, when the last message could not be read but for that; otherwise 0.
+  uint64_t unreadable_request() const { return unreadable_request_; }
   // Of a guarded socket: ends the connections of that key, as far as anything was heard over them.
   void drop_connections(const std::string& key);
 
@@ -111,6 +113,7 @@ class Socket {
   std::unique_ptr<HeldByPeer> held_;
   std::string sender_;
   uint8_t peer_version_ = 0;
+  uint64_t unreadable_request_ = 0;
   ThreadOwner owner_;
 };
 

@@ -224,7 +224,7 @@ TEST_F(DispatcherWorkersTest, AWorkerThatLeavesGivesItsJobsBackAtOnceAndTheyAreN
   ready("bob", 1);
   die("bob");
   pass(10s);
-  EXPECT_THAT(published(), ElementsAre(HasSubstr("given up after 1 attempts; the last: worker 'bob'")));
+  EXPECT_THAT(published(), ElementsAre(HasSubstr("given up after 1 attempt; the last: worker 'bob'")));
 }
 
 TEST_F(DispatcherWorkersTest, AWorkerThatTheBrokerDoesNotKnowIsAskedWhoItIs) {
