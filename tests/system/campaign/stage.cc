@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "shared/base/assert.h"
 
@@ -268,6 +269,14 @@ bool Stage::finish_clients(std::chrono::seconds at_most) {
           client->process.get());
     }
     client->process.reset();
+  }
+  // Who was told to end last comes again, also when the clients had nothing left to wait for.
+  const auto is_away = [](const Actor& actor) {
+    return actor.role != Role::kClient && (!actor.process || actor.told_to_end);
+  };
+  while (std::any_of(actors_.begin(), actors_.end(), is_away) && clock_.now() < end) {
+    tend();
+    std::this_thread::sleep_for(milliseconds(5));
   }
   return good;
 }
