@@ -22,7 +22,7 @@ constexpr size_t kAheadMessagesMax = 1'000;
 constexpr uint64_t kAheadBytesMax = 32u << 20;
 
 // So few facts are written without waking the scribe.
-constexpr size_t kFewFacts = 16;
+constexpr size_t kFewFacts = 128;
 
 // The journal's free space is measured so often; in between it is reckoned.
 constexpr milliseconds kMeasureEvery{200};
