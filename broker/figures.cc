@@ -45,21 +45,22 @@ void add_jobs(MetricPage& page, const DispatcherCounters& counters) {
   page.counter("tandem_leases_lost_total",
                "Leases that ran out, or that a worker did not know on its return.",
                number(counters.leases_lost));
-  page.counter("tandem_results_late_total", "Results for jobs that had an outcome, or are unknown.",
+  page.counter("tandem_results_without_room_total", "Results that the journal had no room for.",
+               number(counters.without_room));
+  page.counter("tandem_results_late_total", "Results for jobs that are over, unknown, or not lent.",
                number(counters.late_results));
   const std::string stage = "tandem_job_stage_seconds";
   const std::string stage_help =
       "Ready: accepted to first leased. Leased: to the result, of the lease that brought it. Total: accepted "
-      "to "
-      "done.";
-  page.histogram(stage, stage_help, counters.ready_ms, 1e-3, {{"stage", "ready"}});
-  page.histogram(stage, stage_help, counters.leased_ms, 1e-3, {{"stage", "leased"}});
-  page.histogram(stage, stage_help, counters.total_ms, 1e-3, {{"stage", "total"}});
+      "to done.";
+  page.histogram(stage, stage_help, counters.ready_ms, 1e3, {{"stage", "ready"}});
+  page.histogram(stage, stage_help, counters.leased_ms, 1e3, {{"stage", "leased"}});
+  page.histogram(stage, stage_help, counters.total_ms, 1e3, {{"stage", "total"}});
 }
 
 void add_journal(MetricPage& page, const BrokerFigures& figures) {
   page.histogram("tandem_journal_commit_seconds", "One transaction, until the disk has it.",
-                 figures.commits.us, 1e-6);
+                 figures.commits.us, 1e6);
   page.histogram("tandem_journal_commit_facts", "Jobs accepted and finished in one transaction.",
                  figures.commits.facts, 1);
   page.gauge("tandem_journal_used_bytes", "Of the journal; pages that were freed are not counted.",

@@ -39,15 +39,15 @@ void MetricPage::gauge(const std::string& name, const std::string& help, double 
 
 void MetricPage::add_histogram(const std::string& name, const std::string& help,
                                std::span<const uint64_t> ends, std::span<const uint64_t> counts, uint64_t sum,
-                               double unit, const MetricLabels& labels) {
+                               double per_unit, const MetricLabels& labels) {
   auto& histogram = add(name, help, static_cast<int>(MetricType::Histogram), labels).histogram;
   for (size_t i = 0; i < counts.size(); ++i) {
     histogram.sample_count += counts[i];
     const double end =
-        i < ends.size() ? static_cast<double>(ends[i]) * unit : std::numeric_limits<double>::infinity();
+        i < ends.size() ? static_cast<double>(ends[i]) / per_unit : std::numeric_limits<double>::infinity();
     histogram.bucket.push_back({histogram.sample_count, end});
   }
-  histogram.sample_sum = static_cast<double>(sum) * unit;
+  histogram.sample_sum = static_cast<double>(sum) / per_unit;
 }
 
 std::string MetricPage::text() const {

@@ -32,11 +32,11 @@ class MetricPage {
   void counter(const std::string& name, const std::string& help, double value,
                const MetricLabels& labels = {});
   void gauge(const std::string& name, const std::string& help, double value, const MetricLabels& labels = {});
-  // `unit` is what one of `buckets` is in base units: 0.001 when they count milliseconds.
+  // `per_unit` of what `buckets` count are one base unit: 1000 when they count milliseconds.
   template <uint64_t... kEnds>
   void histogram(const std::string& name, const std::string& help, const Buckets<kEnds...>& buckets,
-                 double unit, const MetricLabels& labels = {}) {
-    add_histogram(name, help, buckets.kUpTo, buckets.counts(), buckets.sum(), unit, labels);
+                 double per_unit, const MetricLabels& labels = {}) {
+    add_histogram(name, help, buckets.kUpTo, buckets.counts(), buckets.sum(), per_unit, labels);
   }
 
   // In the text format, version 0.0.4.
@@ -48,7 +48,8 @@ class MetricPage {
   prometheus::ClientMetric& add(const std::string& name, const std::string& help, int type,
                                 const MetricLabels& labels);
   void add_histogram(const std::string& name, const std::string& help, std::span<const uint64_t> ends,
-                     std::span<const uint64_t> counts, uint64_t sum, double unit, const MetricLabels& labels);
+                     std::span<const uint64_t> counts, uint64_t sum, double per_unit,
+                     const MetricLabels& labels);
 
   std::unique_ptr<std::vector<prometheus::MetricFamily>> families_;
 };

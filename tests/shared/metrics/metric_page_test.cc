@@ -40,7 +40,7 @@ TEST(MetricPageTest, AHistogramCountsUpwardsInBaseUnits) {
   Buckets<1, 10, 100> ms;
   for (const uint64_t value : {0u, 1u, 2u, 10u, 11u, 500u}) ms.add(value);
   MetricPage page;
-  page.histogram("tandem_job_seconds", "Time.", ms, 1e-3, {{"stage", "ready"}});
+  page.histogram("tandem_job_seconds", "Time.", ms, 1e3, {{"stage", "ready"}});
   const auto read = read_prometheus(page.text());
   ASSERT_EQ(read.error, "") << page.text();
   EXPECT_EQ(read.at("tandem_job_seconds_bucket{stage=\"ready\",le=\"0.001\"}"), 2);
