@@ -55,7 +55,7 @@ class Crowd {
   Result<void> wait_until_there(std::chrono::seconds at_most) const;
 
  private:
-  void run();
+  void run(bool is_idle);
 
   NetContext context_;
   std::vector<std::unique_ptr<CrowdPeer>> peers_;
