@@ -17,7 +17,8 @@ namespace {
 // Payloads in one message to a client, at most; the size of the largest one on top.
 constexpr size_t kMessagePayloadsMax = 16u << 20;
 
-// As much as one turn hears at most: more is not decided while the disk works, but waits in the sockets.
+// As much as one turn hears unless the settings say otherwise: more is not decided while the disk works, but
+// waits in the sockets.
 constexpr size_t kAheadMessagesMax = 1'000;
 constexpr uint64_t kAheadBytesMax = 32u << 20;
 

@@ -101,19 +101,7 @@ AcceptedItem Dispatcher::accept(Turn& turn, std::string_view client_name, Submit
   if (item.ttl_ms != 0) fact.expires_ms = turn.at.wall_ms + static_cast<int64_t>(item.ttl_ms);
   fact.payload_hash = hash128(item.payload, config_.hash_seed);
 
-  JobRecord record;
-  record.id = fact.id;
-  record.sequence = fact.sequence;
-  record.payload_hash = fact.payload_hash;
-  record.route = fact.route;
-  record.accepted_ms = fact.wall_ms;
-  record.expires_ms = fact.expires_ms;
-  record.cost = fact.cost;
-  record.payload_bytes = static_cast<uint32_t>(item.payload.size());
-  record.client = number;
-  record.attempts_max = static_cast<uint8_t>(fact.attempts_max);
-  record.priority = fact.priority;
-  record.urgency = fact.urgency;
+  const JobRecord record = JobRecord::of(fact, item.payload.size(), number);
   fact.payload = std::move(item.payload);
   turn.plan.facts.accepted.push_back(std::move(fact));
 

@@ -15,20 +15,8 @@ Result<void> Dispatcher::replay(const AcceptedFact& fact, size_t payload_bytes) 
   }
   next_sequence_ = fact.sequence + 1;
   last_replayed_ = fact.sequence;
-  JobRecord record;
-  record.id = fact.id;
-  record.sequence = fact.sequence;
-  record.payload_hash = fact.payload_hash;
-  record.route = fact.route;
-  record.accepted_ms = fact.wall_ms;
-  record.expires_ms = fact.expires_ms;
+  JobRecord record = JobRecord::of(fact, payload_bytes, clients_.number_of(fact.client, TimePoint{}));
   record.set_finished(0, fact.not_before_ms);  // kept there until start() has put it where it waits
-  record.cost = fact.cost;
-  record.payload_bytes = static_cast<uint32_t>(payload_bytes);
-  record.client = clients_.number_of(fact.client, TimePoint{});
-  record.attempts_max = static_cast<uint8_t>(fact.attempts_max);
-  record.priority = fact.priority;
-  record.urgency = fact.urgency;
   Client& client = clients_[record.client];
   ++client.n_unfinished;
   client.unfinished_bytes += payload_bytes;

@@ -24,6 +24,24 @@ enum class Waits : uint8_t {
 };
 
 struct JobRecord {
+  // Of a job that was just accepted.
+  static JobRecord of(const AcceptedFact& fact, size_t payload_bytes, uint32_t client) {
+    JobRecord record;
+    record.id = fact.id;
+    record.sequence = fact.sequence;
+    record.payload_hash = fact.payload_hash;
+    record.route = fact.route;
+    record.accepted_ms = fact.wall_ms;
+    record.expires_ms = fact.expires_ms;
+    record.cost = fact.cost;
+    record.payload_bytes = static_cast<uint32_t>(payload_bytes);
+    record.client = client;
+    record.attempts_max = static_cast<uint8_t>(fact.attempts_max);
+    record.priority = fact.priority;
+    record.urgency = fact.urgency;
+    return record;
+  }
+
   JobId id;
   Sequence sequence = 0;  // of its accepted fact
   Hash128 payload_hash;
