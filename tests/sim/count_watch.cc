@@ -97,11 +97,7 @@ void CountWatch::compare_clients(const SimBroker::Turn& turn) {
                           status.unacknowledged == model_.unacknowledged(status.name).size();
     if (!is_right) world_.wrong("status: the counts of " + status.name + " are off");
     // Jobs that were put back come on top: they were accepted before.
-    const bool was_revived = std::any_of(turn.heard.begin(), turn.heard.end(), [](const Event& event) {
-      return std::holds_alternative<Revive>(event.message);
-    });
-    has_revived_ |= was_revived;
-    if (has_revived_) continue;
+    if (model_.has_revived()) continue;
     if (limits.jobs_max > 0 && status.unfinished > limits.jobs_max)
       world_.wrong(status.name + " has too many jobs");
     if (limits.bytes_max > 0 && status.unfinished_bytes > limits.bytes_max) {

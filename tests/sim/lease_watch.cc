@@ -9,7 +9,10 @@ void LeaseWatch::note(const SimBroker::Turn& turn) {
   const auto renew = [&](const std::string& worker, const std::vector<HeldLease>& named) {
     for (const HeldLease& lease : named) {
       const auto held = held_.find(lease.id);
-      if (held != held_.end() && held->second.worker == worker) held->second.renewed = world_.now;
+      if (held == held_.end() || held->second.worker != worker) continue;
+      held->second.named = world_.now;
+      // A larger number may be of a time before the broker started, or of a forgotten job of the same id.
+      if (lease.attempt <= held->second.attempt) held->second.renewed = world_.now;
     }
   };
   for (const Event& event : turn.heard) {
@@ -56,13 +59,13 @@ void LeaseWatch::look(const SimBroker& broker, const SimBroker::Turn& turn) {
       }
     }
     if (!is_leased) continue;
-    Held held{job.worker, job.attempt, world_.now};
-    if (has_the_same && before->second.attempt == job.attempt) held.renewed = before->second.renewed;
+    Held held{job.worker, job.attempt, world_.now, world_.now};
+    if (has_the_same && before->second.attempt == job.attempt) held = before->second;
     now_held[job.id] = std::move(held);
   }
   // A lease that nobody renews ends.
   for (const auto& [id, held] : now_held) {
-    if (world_.now - held.renewed > world_.config.dispatcher.lease) {
+    if (world_.now - held.named > world_.config.dispatcher.lease) {
       world_.wrong("job " + id.to_string() + " stays with " + held.worker + ", which does not speak of it");
     }
   }

@@ -127,6 +127,7 @@ void Model::forget(const FactBatch& facts, const std::vector<Event>& heard) {
       if (job.finished->state != JobState::kDead || !somebody_asked<Revive>(heard, id)) {
         world_.wrong("job " + id.to_string() + " was put back without being dead, or asked for");
       }
+      has_revived_ = true;
       job.finished.reset();
       job.is_acknowledged = job.is_acknowledged_on_disk = false;
       const TimePoint deadline = job.deadline;

@@ -50,6 +50,7 @@ class Model {
   bool was_ever_accepted(const JobId& id) const { return ever_.contains(id); }
   bool was_ever_forgotten(const JobId& id) const { return forgotten_.contains(id); }
   size_t n_unfinished() const { return n_unfinished_; }
+  bool has_revived() const { return has_revived_; }  // any job, ever
   // Finished jobs of a client that it did not acknowledge, in the order in which they finished.
   std::vector<JobId> unacknowledged(const std::string& client) const;
 
@@ -65,6 +66,7 @@ class Model {
   std::set<JobId> forgotten_;
   std::set<JobId> asked_too_early_;
   size_t n_unfinished_ = 0;
+  bool has_revived_ = false;
 };
 
 }  // namespace tandem::broker::sim

@@ -28,7 +28,6 @@ class CountWatch {
   World& world_;
   Model& model_;
   uint64_t start_ = 0, n_accepted_ = 0, n_finished_ = 0, n_failed_ = 0;  // since the broker's start
-  bool has_revived_ = false;
 };
 
 // No lease is given while another worker has a valid one.
@@ -41,7 +40,8 @@ class LeaseWatch {
   struct Held {
     std::string worker;
     uint32_t attempt = 0;
-    TimePoint renewed;
+    TimePoint renewed;  // or given
+    TimePoint named;    // by its worker, which may mean another life of the job
   };
   void note(const SimBroker::Turn& turn);
 
