@@ -22,8 +22,7 @@ Slot JobTable::add(const JobRecord& record) {
   ids_.insert(record.id, slot);
   TANDEM_DCHECK(arrivals_.empty() || arrivals_.back().sequence() < record.sequence,
                 "jobs arrive one after the other");
-  arrivals_.push_back(
-      {static_cast<uint32_t>(record.sequence >> 32), static_cast<uint32_t>(record.sequence), slot});
+  arrivals_.push_back(ticket(slot));
   ++n_jobs_;
   return slot;
 }
@@ -37,10 +36,9 @@ void JobTable::erase(Slot slot) {
 
 void JobTable::arrive_again(Slot slot) {
   const Sequence sequence = (*this)[slot].sequence;
-  const auto place = std::lower_bound(arrivals_.begin(), arrivals_.end(), sequence,
-                                      [](const Arrival& a, Sequence at) { return a.sequence() < at; });
+  const auto place = place_of(arrivals_, sequence);
   if (place != arrivals_.end() && place->sequence() == sequence) return;
-  arrivals_.insert(place, {static_cast<uint32_t>(sequence >> 32), static_cast<uint32_t>(sequence), slot});
+  arrivals_.insert(place, ticket(slot));
 }
 
 void JobTable::tidy() {
@@ -48,7 +46,7 @@ void JobTable::tidy() {
   n_arrivals_seen_ = std::min(n_arrivals_seen_, arrivals_.size());
   // One job that waits for a year must not keep the places of all that came and went after it.
   if (arrivals_.size() < 2 * n_arrivals_seen_ + kTidyAt) return;
-  std::erase_if(arrivals_, [this](const Arrival& arrival) { return !is_unfinished(arrival); });
+  std::erase_if(arrivals_, [this](const Ticket& arrival) { return !is_unfinished(arrival); });
   n_arrivals_seen_ = arrivals_.size();
 }
 

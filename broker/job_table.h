@@ -141,15 +141,23 @@ class JobTable {
     if (i + kAhead < items.size()) ids_.prefetch(items[i + kAhead].id);
   }
 
-  // A slot together with what tells whether it still is the same job's.
+  // A slot together with what tells whether it still is the same job's. Packed by hand: a Sequence beside a
+  // Slot would take 16 bytes.
   struct Ticket {
     Slot slot = kNoSlot;
-    uint32_t low_sequence = 0;
+    uint32_t low = 0, high = 0;
+    Sequence sequence() const { return static_cast<Sequence>(high) << 32 | low; }
     bool operator==(const Ticket&) const = default;
   };
-  Ticket ticket(Slot slot) const { return {slot, static_cast<uint32_t>((*this)[slot].sequence)}; }
-  bool is_same(Ticket ticket) const {
-    return static_cast<uint32_t>((*this)[ticket.slot].sequence) == ticket.low_sequence;
+  Ticket ticket(Slot slot) const {
+    const Sequence sequence = (*this)[slot].sequence;
+    return {slot, static_cast<uint32_t>(sequence), static_cast<uint32_t>(sequence >> 32)};
+  }
+  bool is_same(Ticket ticket) const { return (*this)[ticket.slot].sequence == ticket.sequence(); }
+  // In a list in order of sequences: the first that is not before `at`.
+  static auto place_of(auto& tickets, Sequence at) {
+    return std::lower_bound(tickets.begin(), tickets.end(), at,
+                            [](const Ticket& one, Sequence than) { return one.sequence() < than; });
   }
 
   size_t size() const { return n_jobs_; }
@@ -165,30 +173,21 @@ class JobTable {
 
  private:
   static constexpr size_t kChunk = 1u << 14;
-  struct Arrival {  // packed by hand: a Sequence beside a Slot would take 16 bytes
-    uint32_t high = 0, low = 0;
-    Slot slot = kNoSlot;
-    Sequence sequence() const { return static_cast<Sequence>(high) << 32 | low; }
-  };
-  bool is_unfinished(const Arrival& arrival) const {
-    const JobRecord& record = (*this)[arrival.slot];
-    return record.sequence == arrival.sequence() && !is_finished(record.state);
+  bool is_unfinished(const Ticket& arrival) const {
+    return is_same(arrival) && !is_finished((*this)[arrival.slot].state);
   }
 
   std::vector<std::unique_ptr<JobRecord[]>> chunks_;
   std::vector<Slot> free_;
   size_t n_slots_ = 0, n_jobs_ = 0;
   SlotIndex<ById> ids_;
-  std::deque<Arrival> arrivals_;  // finished jobs stay in it until tidied up
+  std::deque<Ticket> arrivals_;   // finished jobs stay in it until tidied up
   size_t n_arrivals_seen_ = 0;    // when it was last tidied up
 };
 
 template <typename Visit>
 void JobTable::for_unfinished(Sequence after, Visit&& visit) const {
-  auto arrival =
-      std::upper_bound(arrivals_.begin(), arrivals_.end(), after,
-                       [](Sequence sequence, const Arrival& a) { return sequence < a.sequence(); });
-  for (; arrival != arrivals_.end(); ++arrival) {
+  for (auto arrival = place_of(arrivals_, after + 1); arrival != arrivals_.end(); ++arrival) {
     if (is_unfinished(*arrival) && !visit(arrival->slot)) return;
   }
 }

@@ -13,9 +13,8 @@ size_t ReadyQueue::level_of(const JobRecord& job) {
   return (job.urgency == Urgency::kInteractive ? 0 : n_priorities) + (kPriorityMax - job.priority);
 }
 
-// A job that left and came back has two entries; the one that is found first counts.
-bool ReadyQueue::is_here(JobTable::Ticket job) const {
-  return jobs_->is_same(job) && (*jobs_)[job.slot].waits == Waits::kTurn;
+void ReadyQueue::skip_left(Line& line) {
+  while (!line.arrived.empty() && line.arrived.front().slot == kNoSlot) line.arrived.pop_front();
 }
 
 ReadyQueue::Line& ReadyQueue::line_of(Level& level, uint32_t client) {
@@ -61,12 +60,11 @@ void ReadyQueue::push(Slot slot) {
 }
 
 // The line has a job.
-Slot ReadyQueue::first_of(Line& line) {
+Slot ReadyQueue::first_of(const Line& line) const {
   if (!line.dated.empty()) return std::get<2>(*line.dated.begin());
-  while (!line.arrived.empty() && !is_here(line.arrived.front())) line.arrived.pop_front();
   if (line.returned.empty()) return line.arrived.front().slot;
   const auto [sequence, slot] = *line.returned.begin();
-  if (line.arrived.empty() || sequence <= (*jobs_)[line.arrived.front().slot].sequence) return slot;
+  if (line.arrived.empty() || sequence < line.arrived.front().sequence()) return slot;
   return line.arrived.front().slot;
 }
 
@@ -102,11 +100,13 @@ void ReadyQueue::take(Level& level, Line& line, Slot slot) {
   job.waits = Waits::kNothing;
   if (job.expires_ms != 0) {
     line.dated.erase({job.expires_ms, job.sequence, slot});
-  } else if (!line.arrived.empty() && line.arrived.front().slot == slot) {
-    line.arrived.pop_front();
-    line.returned.erase(job.sequence);
-  } else if (!line.returned.empty()) {
-    line.returned.erase(job.sequence);
+  } else if (line.returned.erase(job.sequence) == 0) {
+    // Nearly always the first.
+    const auto place = line.arrived.front().slot == slot ? line.arrived.begin()
+                                                         : JobTable::place_of(line.arrived, job.sequence);
+    TANDEM_ASSERT(place != line.arrived.end() && place->slot == slot, "a job is where it was put");
+    place->slot = kNoSlot;
+    skip_left(line);
   }
   --n_jobs_;
   if (--line.n_jobs > 0) return;
@@ -151,9 +151,7 @@ Slot ReadyQueue::oldest() const {
   };
   for (const Level& level : levels_) {
     for (const auto& [client, line] : level.lines) {
-      const auto arrived = std::find_if(line.arrived.begin(), line.arrived.end(),
-                                        [this](JobTable::Ticket job) { return is_here(job); });
-      if (arrived != line.arrived.end()) consider(arrived->slot);
+      if (!line.arrived.empty()) consider(line.arrived.front().slot);
       if (!line.returned.empty()) consider(line.returned.begin()->second);
       if (!line.dated.empty()) consider(std::get<2>(*line.dated.begin()));
     }

@@ -50,7 +50,7 @@ class ReadyQueue {
   // The jobs of one client.
   struct Line {
     uint64_t clock = 0;
-    std::deque<JobTable::Ticket> arrived;  // in order; may hold some that are not here any more
+    std::deque<JobTable::Ticket> arrived;  // in order; kNoSlot where one left from between others
     Sequence arrived_last = 0;             // of those that came into it
     std::map<Sequence, Slot> returned;     // those that came back
     std::set<std::tuple<int64_t, Sequence, Slot>> dated;  // those with a deadline
@@ -68,8 +68,8 @@ class ReadyQueue {
   static constexpr size_t kLevels = 2 * (kPriorityMax + 1);
 
   static size_t level_of(const JobRecord& job);
-  bool is_here(JobTable::Ticket job) const;
-  Slot first_of(Line& line);
+  static void skip_left(Line& line);
+  Slot first_of(const Line& line) const;
   static Line& line_of(Level& level, uint32_t client);
   static void forget_caught_up(Level& level);
   void take(Level& level, Line& line, Slot job);

@@ -69,6 +69,24 @@ TEST_F(ReadyQueueTest, AJobThatComesBackStandsWhereItStood) {
   EXPECT_THAT(pop_all(), ElementsAre(1, 2, 3, 4));
 }
 
+// It may have gone to another queue, or to another priority: what is left of it here must not count.
+TEST_F(ReadyQueueTest, AJobThatLeftFromBetweenOthersIsGoneForThisQueue) {
+  ReadyQueue other(jobs_);
+  for (Sequence sequence = 1; sequence <= 5; ++sequence) push(sequence);
+  queue_.remove(slots_[3]);
+  other.push(slots_[3]);
+  queue_.remove(slots_[2]);
+  job(2).priority = 0;
+  queue_.push(slots_[2]);
+  EXPECT_EQ(queue_.size(), 4u);
+  EXPECT_THAT(pop_all(), ElementsAre(1, 4, 5, 2));
+  EXPECT_EQ(other.peek(), slots_[3]);
+  queue_.push(slots_[1]);
+  other.remove(slots_[3]);
+  queue_.push(slots_[3]);
+  EXPECT_THAT(pop_all(), ElementsAre(1, 3));
+}
+
 TEST_F(ReadyQueueTest, InteractiveGoesBeforeBulkAndThenPriorityDecides) {
   for (Sequence sequence = 1; sequence <= 5; ++sequence) add(sequence);
   job(2).priority = 9;
