@@ -61,11 +61,7 @@ Result<Broker> Broker::recover(const DispatcherConfig& dispatcher_config, const 
   DispatcherConfig seeded = dispatcher_config;
   seeded.hash_seed = journal.hash_seed();
   auto dispatcher = std::make_unique<Dispatcher>(seeded);
-  const ReplayVisitor visitor = {
-      [&](const AcceptedFact& fact, size_t payload_bytes) { return dispatcher->replay(fact, payload_bytes); },
-      [&](const FinishedFact& fact) { return dispatcher->replay(fact); },
-      [&](Sequence finished) { dispatcher->replay_acknowledged(finished); }};
-  TANDEM_TRY(journal.replay(visitor));
+  TANDEM_TRY(journal.replay(replay_into(*dispatcher)));
   dispatcher->start(clock.now(), clock.wall_ms());
   log.info("journal replayed ready={} finished_kept={}", dispatcher->n_ready(),
            dispatcher->n_finished_kept());

@@ -71,6 +71,13 @@ std::optional<OverLimit> ClientTable::admit(uint32_t number, size_t payload_byte
                                  client.name, client.unfinished_bytes, limits_.bytes_max, payload_bytes),
                      kPlaceRetry};
   }
+  if (limits_.kept_bytes_max > 0 && client.unacknowledged_bytes >= limits_.kept_bytes_max) {
+    return OverLimit{fmt::format("limits.kept_bytes_max: client '{}' has {} outcomes that it did not "
+                                 "acknowledge, which take {} bytes of {}; collect them",
+                                 client.name, client.unacknowledged.size(), client.unacknowledged_bytes,
+                                 limits_.kept_bytes_max),
+                     kPlaceRetry};
+  }
   if (limits_.jobs_per_second > 0) {
     refill(client, now);
     if (client.allowance < 1 - kRounding) {

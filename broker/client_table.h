@@ -19,6 +19,7 @@ namespace tandem::broker {
 struct ClientLimits {
   uint64_t jobs_max = 0;        // without an outcome
   uint64_t bytes_max = 0;       // of their payloads
+  uint64_t kept_bytes_max = 0;  // in the journal, of jobs with outcomes that it did not acknowledge
   double jobs_per_second = 0;   // accepted, in the long run
   uint64_t jobs_burst = 1'000;  // accepted at once, after a pause
 };
@@ -29,6 +30,7 @@ struct Client {
   uint64_t unfinished_bytes = 0;
   uint64_t n_kept = 0;      // its finished jobs that are not forgotten
   SlotList unacknowledged;  // of those, in the order in which they finished
+  uint64_t unacknowledged_bytes = 0;  // what these take in the journal
   double allowance = 0;     // jobs that may come at once
   TimePoint allowance_at;
   bool is_leaving = false;

@@ -73,6 +73,8 @@ Result<BrokerConfig> load_config(const ConfigSources& sources, std::string* prin
              "jobs without an outcome that one client may have; 0: no limit");
   reader.bytes("limits.bytes_max", limits.bytes_max, {0, 1ull << 44},
                "bytes of their payloads together; 0: no limit");
+  reader.bytes("limits.kept_bytes_max", limits.kept_bytes_max, {0, 1ull << 44},
+               "bytes in the journal of its outcomes that it did not acknowledge; 0: no limit");
   reader.key("limits.jobs_per_second", limits.jobs_per_second, {0, 1e9},
              "jobs that one client may bring in the long run; 0: no limit");
   reader.key("limits.jobs_burst", limits.jobs_burst, {1, 1ull << 40},

@@ -219,7 +219,7 @@ void Dispatcher::finish_one(Turn& turn, Slot job, FinishedFact outcome) {
   outcome.id = record.id;
   outcome.wall_ms = turn.at.wall_ms;
   record.state = outcome.state;
-  record.set_finished(outcome.sequence, outcome.wall_ms);
+  record.set_finished(outcome.sequence, outcome.wall_ms, outcome.payload.size());
   record.attempt = outcome.attempt;
 
   ++counters_.finished;
@@ -232,13 +232,8 @@ void Dispatcher::finish_one(Turn& turn, Slot job, FinishedFact outcome) {
     if (outcome.state == JobState::kCancelled) ++counters_.cancelled;
   }
 
-  Client& client = clients_[record.client];
-  --client.n_unfinished;
-  client.unfinished_bytes -= record.payload_bytes;
-  ++client.n_kept;
-  client.unacknowledged.push_back(jobs_, job);
-  finished_.add(job);
-
+  keep(job);
+  const Client& client = clients_[record.client];
   std::vector<OutcomeGroup>& groups = turn.plan.outcomes;
   // One message a client, whoever the workers are: a thousand workers would fill its queue with messages.
   const auto [group, is_new] = turn.groups.try_emplace(record.client, groups.size());
@@ -248,15 +243,35 @@ void Dispatcher::finish_one(Turn& turn, Slot job, FinishedFact outcome) {
   turn.plan.facts.finished.push_back(std::move(outcome));
 }
 
+// The job has its outcome, which waits for its client.
+void Dispatcher::keep(Slot job) {
+  const JobRecord& record = jobs_[job];
+  Client& client = clients_[record.client];
+  --client.n_unfinished;
+  client.unfinished_bytes -= record.payload_bytes;
+  ++client.n_kept;
+  client.unacknowledged.push_back(jobs_, job);
+  client.unacknowledged_bytes += record.kept_bytes();
+  finished_.add(job);
+}
+
+void Dispatcher::set_acknowledged(Slot job) {
+  JobRecord& record = jobs_[job];
+  if (record.is_acknowledged) return;
+  record.is_acknowledged = true;
+  Client& client = clients_[record.client];
+  client.unacknowledged.remove(jobs_, job);
+  client.unacknowledged_bytes -= record.kept_bytes();
+}
+
 // Both facts of a finished job go.
 void Dispatcher::forget(Turn& turn, Slot job) {
   const JobRecord& record = jobs_[job];
   turn.plan.facts.forgotten.push_back(record.sequence);
   turn.plan.facts.forgotten.push_back(record.finished());
   const uint32_t number = record.client;
-  Client& client = clients_[number];
-  if (!record.is_acknowledged) client.unacknowledged.remove(jobs_, job);
-  --client.n_kept;
+  set_acknowledged(job);
+  --clients_[number].n_kept;
   finished_.remove(job);
   jobs_.erase(job);
   clients_.release(number, turn.at.time);

@@ -15,6 +15,7 @@
 #include "broker/client_table.h"
 #include "broker/finished_jobs.h"
 #include "broker/flights.h"
+#include "broker/journal.h"
 #include "broker/latency.h"
 #include "broker/leases.h"
 #include "broker/plan.h"
@@ -67,7 +68,7 @@ class Dispatcher {
 
   // kCorrupt if the fact contradicts the facts before it, which no journal of ours can do.
   Result<void> replay(const AcceptedFact& fact, size_t payload_bytes);
-  Result<void> replay(const FinishedFact& fact);
+  Result<void> replay(const FinishedFact& fact, size_t payload_bytes);
   void replay_acknowledged(Sequence finished);  // after all facts
   void start(TimePoint now, int64_t wall_ms);
 
@@ -164,6 +165,8 @@ class Dispatcher {
   void call_off(Turn& turn, Slot job);  // takes an unfinished job out of wherever it is; its worker is told
   void finish(Turn& turn, Slot job, FinishedFact outcome);
   void finish_one(Turn& turn, Slot job, FinishedFact outcome);
+  void keep(Slot job);
+  void set_acknowledged(Slot job);
   void forget(Turn& turn, Slot job);
   ReadyQueue& queue_of(Slot job);
 
@@ -199,5 +202,8 @@ class Dispatcher {
   bool lent_to_the_limit_ = false;  // more could be lent, in the next turn
   DispatcherCounters counters_;
 };
+
+// Hands on to it what a journal tells at start.
+ReplayVisitor replay_into(Dispatcher& dispatcher);
 
 }  // namespace tandem::broker

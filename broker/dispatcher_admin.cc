@@ -138,14 +138,14 @@ AcceptedItem Dispatcher::revive(Turn& turn, Slot job) {
   if (turn.plan.facts.finishes(record.finished())) {
     return refused(id, ErrorCode::kUnavailable, "it died this very moment; try again");
   }
-  Client& client = clients_[record.client];
-  if (!record.is_acknowledged) client.unacknowledged.remove(jobs_, job);
+  set_acknowledged(job);
   finished_.remove(job);
   turn.plan.facts.forgotten.push_back(record.finished());
   record.state = JobState::kReady;
   record.is_acknowledged = false;
   record.attempt = record.ended_attempt = 0;
   record.tries = record.losses = 0;
+  Client& client = clients_[record.client];
   --client.n_kept;
   ++client.n_unfinished;
   client.unfinished_bytes += record.payload_bytes;

@@ -158,8 +158,8 @@ void Dispatcher::hear(Turn& turn, const Address&, const Acknowledge& message) {
     if (job == kNoSlot || !number || jobs_[job].client != *number) continue;
     JobRecord& record = jobs_[job];
     if (!is_finished(record.state) || record.is_acknowledged) continue;
-    record.is_acknowledged = true;
-    clients_[record.client].unacknowledged.remove(jobs_, job);
+    set_acknowledged(job);
+    finished_.arrived(job);
     if (acknowledged_.empty()) acknowledged_since_ = turn.at.time;
     acknowledged_.push_back(record.finished());
   }

@@ -24,7 +24,7 @@ Result<void> Dispatcher::replay(const AcceptedFact& fact, size_t payload_bytes) 
   return {};
 }
 
-Result<void> Dispatcher::replay(const FinishedFact& fact) {
+Result<void> Dispatcher::replay(const FinishedFact& fact, size_t payload_bytes) {
   const Slot job = jobs_.find(fact.id);
   if (job == kNoSlot || jobs_[job].sequence != fact.accepted || is_finished(jobs_[job].state)) {
     return fail(ErrorCode::kCorrupt, "fact " + std::to_string(fact.sequence) + ": job " +
@@ -33,22 +33,23 @@ Result<void> Dispatcher::replay(const FinishedFact& fact) {
   next_sequence_ = fact.sequence + 1;
   JobRecord& record = jobs_[job];
   record.state = fact.state;
-  record.set_finished(fact.sequence, fact.wall_ms);
+  record.set_finished(fact.sequence, fact.wall_ms, payload_bytes);
   record.attempt = fact.attempt;
-  Client& client = clients_[record.client];
-  --client.n_unfinished;
-  client.unfinished_bytes -= record.payload_bytes;
-  ++client.n_kept;
-  client.unacknowledged.push_back(jobs_, job);
-  finished_.add(job);
+  keep(job);
   return {};
 }
 
 void Dispatcher::replay_acknowledged(Sequence finished) {
   const Slot job = finished_.find(finished);
   if (job == kNoSlot || jobs_[job].is_acknowledged) return;
-  jobs_[job].is_acknowledged = true;
-  clients_[jobs_[job].client].unacknowledged.remove(jobs_, job);
+  set_acknowledged(job);
+  finished_.arrived(job);
+}
+
+ReplayVisitor replay_into(Dispatcher& dispatcher) {
+  return {[&](const AcceptedFact& fact, size_t n_bytes) { return dispatcher.replay(fact, n_bytes); },
+          [&](const FinishedFact& fact, size_t n_bytes) { return dispatcher.replay(fact, n_bytes); },
+          [&](Sequence finished) { dispatcher.replay_acknowledged(finished); }};
 }
 
 void Dispatcher::start(TimePoint now, int64_t wall_ms) {

@@ -54,7 +54,7 @@ struct JobRecord {
   uint32_t client = 0;         // in the ClientTable
   uint32_t attempt = 0;        // leases so far, which is also the number of the newest one
   uint32_t ended_attempt = 0;  // the newest that its worker said to have failed, or gave back
-  uint32_t holder = 0;         // kLeased: in the WorkerTable
+  uint32_t holder = 0;         // kLeased: in the WorkerTable; finished: result_bytes()
   Slot previous = kNoSlot;     // in the list that the job is in: leases of a worker, twins of a job,
   Slot next = kNoSlot;         // outcomes that a client did not acknowledge
   uint8_t tries = 0;           // of the attempts, those that count
@@ -95,10 +95,14 @@ struct JobRecord {
   // Of a finished job: the sequence of its finished fact, 0 for others; and when that was, UTC.
   Sequence finished() const { return is_finished(state) ? static_cast<Sequence>(first_) : 0; }
   int64_t finished_ms() const { return second_; }
-  void set_finished(Sequence fact, int64_t wall_ms) {
+  void set_finished(Sequence fact, int64_t wall_ms, size_t n_bytes = 0) {
     first_ = static_cast<int64_t>(fact);
     second_ = wall_ms;
+    holder = static_cast<uint32_t>(n_bytes);
   }
+  uint32_t result_bytes() const { return is_finished(state) ? holder : 0; }
+  // What both of its facts take in the journal.
+  uint64_t kept_bytes() const { return journal_bytes(payload_bytes) + journal_bytes(result_bytes()); }
 
  private:
   int64_t first_ = 0, second_ = 0;

@@ -16,7 +16,7 @@ namespace tandem::broker {
 // the replay and is passed on.
 struct ReplayVisitor {
   std::function<Result<void>(AcceptedFact fact, size_t payload_bytes)> accepted;
-  std::function<Result<void>(FinishedFact fact)> finished;
+  std::function<Result<void>(FinishedFact fact, size_t payload_bytes)> finished;
   std::function<void(Sequence finished)> acknowledged;  // after all facts
 };
 

@@ -116,7 +116,7 @@ Result<void> LmdbJournal::replay(const ReplayVisitor& visitor) {
       if (auto* accepted = std::get_if<AcceptedFact>(&head.fact)) {
         return visitor.accepted(std::move(*accepted), head.payload_bytes);
       }
-      return visitor.finished(std::get<FinishedFact>(std::move(head.fact)));
+      return visitor.finished(std::get<FinishedFact>(std::move(head.fact)), head.payload_bytes);
     }();
     return outcome.has_value();
   };

@@ -43,6 +43,39 @@ TEST_F(DispatcherLimitsTest, BytesOfUnfinishedJobsAreLimited) {
   EXPECT_TRUE(bring("two", 60).error.text.empty());
 }
 
+TEST_F(DispatcherLimitsTest, OutcomesThatAreNotAcknowledgedAreLimitedInWhatTheyTakeOfTheJournal) {
+  config_.limits.kept_bytes_max = 1'000;  // two jobs with a request and an answer of a few bytes
+  restart();
+  do_job("one");
+  do_job("two");
+  const AcceptedItem refused = bring("three");
+  EXPECT_EQ(refused.error.code, ErrorCode::kFull);
+  EXPECT_THAT(refused.error.text, HasSubstr("limits.kept_bytes_max: client 'carl' has 2 outcomes that it did "
+                                            "not acknowledge, which take 10"));
+  EXPECT_EQ(refused.retry_after_ms, 1'000u);
+  EXPECT_EQ(submit("four", {.client = "cora"}), "four ready");
+  restart();
+  EXPECT_EQ(bring("three").error.text, refused.error.text);
+  acknowledge("two");
+  EXPECT_TRUE(bring("three").error.text.empty());
+  pass(1s);
+  restart();
+  EXPECT_TRUE(bring("five").error.text.empty());
+}
+
+TEST_F(DispatcherLimitsTest, WhatIsForgottenOrPutBackDoesNotCountAsKept) {
+  config_.limits.kept_bytes_max = 400;
+  restart();
+  do_job("one");
+  EXPECT_EQ(bring("two").error.code, ErrorCode::kFull);
+  forget("one");
+  EXPECT_TRUE(bring("two").error.text.empty());
+  cancel("two");
+  EXPECT_EQ(bring("three").error.code, ErrorCode::kFull);
+  forget("two");
+  EXPECT_TRUE(bring("three").error.text.empty());
+}
+
 // To be told to try again later would be a promise that nobody can keep.
 TEST_F(DispatcherLimitsTest, AJobThatBreaksTheLimitAloneIsRefusedForGood) {
   config_.limits.bytes_max = 100;

@@ -110,7 +110,7 @@ TEST_F(DispatcherRestartTest, FactsThatContradictEachOtherAreNoted) {
   finished.sequence = 3;
   finished.accepted = 1;
   finished.id = id("farewell");
-  const auto replayed = dispatcher.replay(finished);
+  const auto replayed = dispatcher.replay(finished, 0);
   EXPECT_EQ(replayed.error().code, ErrorCode::kCorrupt);
   EXPECT_THAT(replayed.error().text,
               HasSubstr("fact 3: job " + id("farewell").to_string() + " finished without"));

@@ -5,14 +5,7 @@
 namespace tandem::broker {
 namespace {
 
-class DispatcherResultsTest : public DispatcherStory {
- protected:
-  void do_job(const std::string& job, const std::string& client = "carl") {
-    ready("ann", 5);
-    submit(job, {.client = client});
-    finish("ann", job, 1, "answer to " + job);
-  }
-};
+using DispatcherResultsTest = DispatcherStory;
 
 TEST_F(DispatcherResultsTest, WhatWasNotAcknowledgedIsCollectedInTheOrderInWhichItFinished) {
   do_job("one");
@@ -105,6 +98,24 @@ TEST_F(DispatcherResultsTest, WhenRoomIsShortWhatArrivedIsForgottenBeforeItsTime
   ASSERT_TRUE(journal_.commit(plan.facts));
   EXPECT_EQ(fetch("one"), "one unknown");
   EXPECT_EQ(fetch("two"), "two done, attempt 1: answer to two");
+}
+
+TEST_F(DispatcherResultsTest, WhoeverLeavesItsOutcomesThereDoesNotKeepThoseOfOthersThere) {
+  for (const bool comes_back : {false, true}) {
+    const std::string at = comes_back ? "again " : "";
+    do_job(at + "left there");
+    do_job(at + "fetched");
+    acknowledge(at + "fetched");
+    pass(1s);
+    if (comes_back) restart();
+    clock_.advance(1s);
+    const auto plan = dispatcher_->turn(
+        {.time = clock_.now(), .wall_ms = clock_.wall_ms(), .journal_bytes = 60, .journal_bytes_max = 100},
+        {});
+    ASSERT_TRUE(journal_.commit(plan.facts));
+    EXPECT_EQ(fetch(at + "fetched"), at + "fetched unknown");
+    EXPECT_THAT(fetch(at + "left there"), HasSubstr("done"));
+  }
 }
 
 }  // namespace

@@ -37,10 +37,7 @@ class DispatcherStory : public ::testing::Test {
   // The broker dies and comes back with what is in the journal, and nothing else.
   void restart() {
     dispatcher_ = std::make_unique<Dispatcher>(config_);
-    const auto replayed =
-        journal_.replay({[&](const AcceptedFact& fact, size_t n) { return dispatcher_->replay(fact, n); },
-                         [&](const FinishedFact& fact) { return dispatcher_->replay(fact); },
-                         [&](Sequence finished) { dispatcher_->replay_acknowledged(finished); }});
+    const auto replayed = journal_.replay(replay_into(*dispatcher_));
     ASSERT_TRUE(replayed) << replayed.error().text;
     dispatcher_->start(clock_.now(), clock_.wall_ms());
   }
@@ -99,6 +96,13 @@ class DispatcherStory : public ::testing::Test {
     hear(Door::kSubmit, "conn-carl", List{++request_, dead, client, after, jobs_max});
     return answer<Listed>().jobs;
   }
+  // From beginning to end.
+  void do_job(const std::string& job, const std::string& client = "carl") {
+    ready("ann", 5);
+    submit(job, {.client = client});
+    finish("ann", job, 1, "answer to " + job);
+  }
+
   std::string revive(const std::string& name) {
     hear(Door::kSubmit, "conn-carl", Revive{++request_, {id(name)}});
     return line(answer<Accepted>().items.at(0));

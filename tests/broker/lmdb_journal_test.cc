@@ -63,7 +63,7 @@ std::vector<std::string> replayed(Journal& journal) {
          lines.push_back(std::to_string(fact.sequence) + " accepted");
          return {};
        },
-       [&](FinishedFact fact) -> Result<void> {
+       [&](FinishedFact fact, size_t) -> Result<void> {
          lines.push_back(std::to_string(fact.sequence) + " finished");
          return {};
        },
@@ -74,7 +74,7 @@ std::vector<std::string> replayed(Journal& journal) {
 
 std::string replay_error(Journal& journal) {
   const auto outcome = journal.replay({[](AcceptedFact, size_t) { return Result<void>(); },
-                                       [](FinishedFact) { return Result<void>(); }, [](Sequence) {}});
+                                       [](FinishedFact, size_t) { return Result<void>(); }, [](Sequence) {}});
   return outcome ? "" : outcome.error().text;
 }
 

@@ -27,8 +27,9 @@ class MemoryJournal final : public Journal {
         TANDEM_TRY(visitor.accepted(std::move(head), accepted->payload.size()));
       } else {
         FinishedFact head = std::get<FinishedFact>(fact);
+        const size_t n_bytes = head.payload.size();
         head.payload = {};
-        TANDEM_TRY(visitor.finished(std::move(head)));
+        TANDEM_TRY(visitor.finished(std::move(head), n_bytes));
       }
     }
     for (const Sequence sequence : acknowledged_) visitor.acknowledged(sequence);

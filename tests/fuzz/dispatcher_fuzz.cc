@@ -73,12 +73,9 @@ class Play {
     config.hash_seed = journal_.hash_seed();
     config.limits.jobs_max = 10;
     config.limits.bytes_max = 200;
+    config.limits.kept_bytes_max = 3'000;
     dispatcher_ = std::make_unique<Dispatcher>(config);
-    const ReplayVisitor visitor = {
-        [&](const AcceptedFact& fact, size_t n_bytes) { return dispatcher_->replay(fact, n_bytes); },
-        [&](const FinishedFact& fact) { return dispatcher_->replay(fact); },
-        [&](Sequence finished) { dispatcher_->replay_acknowledged(finished); }};
-    check(journal_.replay(visitor).has_value(), "a journal can be replayed");
+    check(journal_.replay(replay_into(*dispatcher_)).has_value(), "a journal can be replayed");
     dispatcher_->start(clock_.now(), clock_.wall_ms());
     // Numbers of facts that were forgotten may be used again.
     last_sequence_ = journal_.facts().empty() ? 0 : journal_.facts().rbegin()->first;

@@ -20,10 +20,7 @@ SimBroker::SimBroker(World& world, Network& network, Model& model)
 
 void SimBroker::start() {
   dispatcher_ = std::make_unique<Dispatcher>(world_.config.dispatcher);
-  const auto replayed =
-      journal_.replay({[&](const AcceptedFact& fact, size_t n) { return dispatcher_->replay(fact, n); },
-                       [&](const FinishedFact& fact) { return dispatcher_->replay(fact); },
-                       [&](Sequence finished) { dispatcher_->replay_acknowledged(finished); }});
+  const auto replayed = journal_.replay(replay_into(*dispatcher_));
   if (!replayed) world_.wrong("replay: " + replayed.error().text);
   dispatcher_->start(world_.now, world_.wall_ms());
   network_.forget_what_waits_for_the_broker();

@@ -59,10 +59,10 @@ Result<Found> look_into(broker::Journal& journal) {
                                found.sequence_max = std::max(found.sequence_max, fact.sequence);
                                return dispatcher.replay(fact, payload_bytes);
                              },
-                             [&](const FinishedFact& fact) -> Result<void> {
+                             [&](const FinishedFact& fact, size_t payload_bytes) -> Result<void> {
                                found.finished[fact.id] = fact.sequence;
                                found.sequence_max = std::max(found.sequence_max, fact.sequence);
-                               return dispatcher.replay(fact);
+                               return dispatcher.replay(fact, payload_bytes);
                              },
                              [&](Sequence sequence) { dispatcher.replay_acknowledged(sequence); }}));
   const ManualClock clock;
