@@ -14,9 +14,6 @@
 namespace tandem::broker {
 namespace {
 
-// Payloads in one message to a client, at most; the size of the largest one on top.
-constexpr size_t kMessagePayloadsMax = 16u << 20;
-
 // As much as one turn hears unless the settings say otherwise: more is not decided while the disk works, but
 // waits in the sockets.
 constexpr size_t kAheadMessagesMax = 1'000;
@@ -54,7 +51,8 @@ Broker::Broker(std::unique_ptr<Dispatcher> dispatcher, const TurnConfig& config,
       ports_(&ports),
       log_(log),
       wake_at_(clock.now()),
-      scribe_(std::make_unique<Scribe>(journal, clock)) {}
+      scribe_(std::make_unique<Scribe>(journal, clock)),
+      speaker_(*dispatcher_, journal, ports, clock, log) {}
 
 Result<Broker> Broker::recover(const DispatcherConfig& dispatcher_config, const TurnConfig& config,
                                const Clock& clock, Journal& journal, Ports& ports, const Log& log) {
@@ -76,11 +74,11 @@ Result<void> Broker::run_turn(Wake& wake) {
     wait({scribe_->done(), wake}, Duration::max());
     return write_and_speak();
   }
-  const Duration time = std::max(Duration(0), wake_at_ - clock_->now());
-  std::vector<Event> events =
-      ports_->receive(own_events_.empty() ? time : Duration(0), wake, scribe_->done());
-  std::move(own_events_.begin(), own_events_.end(), std::back_inserter(events));
-  own_events_.clear();
+  const bool is_more_to_say = speaker_.is_behind() && !scribe_->is_busy();
+  const Duration time = is_more_to_say ? Duration(0) : std::max(Duration(0), wake_at_ - clock_->now());
+  std::vector<Event> events = ports_->receive(time, wake, scribe_->done());
+  std::vector<Event> own_events = speaker_.take_events();
+  std::move(own_events.begin(), own_events.end(), std::back_inserter(events));
   log_events(events);
   n_decided_from_ += events.size();
   TANDEM_TRY(measure_room_if_due());
@@ -138,12 +136,8 @@ Result<void> Broker::speak(Written written) {
     commits_.us.add(static_cast<uint64_t>(to_us(written.took)));
     commits_.facts.add(n_facts);
   }
-  for (Plan& plan : written.plans) {
-    log_plan(plan);
-    TANDEM_TRY(speak(std::move(plan)));
-  }
-  journal_->end_reads();
-  return {};
+  for (const Plan& plan : written.plans) log_plan(plan);
+  return speaker_.speak(std::move(written.plans));
 }
 
 // Measuring walks the list of free pages: not for every turn.
@@ -188,126 +182,6 @@ Result<void> Broker::measure_room() {
   was_full_ = is_full;
   could_lend_ = may_lend_;
   return {};
-}
-
-// Workers first, so that they begin while the others are told; then outcomes, which somebody waits for.
-Result<void> Broker::speak(Plan plan) {
-  TANDEM_TRY(speak_at(Door::kWork, plan));
-  for (auto& [client, partial] : plan.partials) ports_->publish(client, std::move(partial));
-  publish_outcomes(plan);
-  return speak_at(Door::kSubmit, plan);
-}
-
-Result<void> Broker::speak_at(Door door, Plan& plan) {
-  for (Speech& speech : plan.speeches) {
-    if (speech.to.door != door) continue;
-    if (auto* job = std::get_if<Job>(&speech.message)) {
-      TANDEM_TRY(add_payloads(*job, speech.bodies, plan.facts));
-      if (job->items.empty()) continue;
-    } else if (auto* fetched = std::get_if<Fetched>(&speech.message)) {
-      TANDEM_TRY(add_payloads(*fetched, speech.bodies));
-    } else if (auto* inspected = std::get_if<Inspected>(&speech.message);
-               inspected && !speech.bodies.empty()) {
-      TANDEM_TRY(add_payloads(*inspected, speech.bodies));
-    }
-    ports_->send(speech.to, speech.message);
-  }
-  return {};
-}
-
-// What was accepted in the same turn is still in memory. A job whose payload cannot be read any more is not
-// lent; the next turn hears that it failed. One that was ended and forgotten while this was written is lent
-// no more.
-Result<void> Broker::add_payloads(Job& job, const std::vector<Sequence>& bodies, const FactBatch& facts) {
-  std::vector<JobItem> readable;
-  readable.reserve(job.items.size());
-  for (size_t i = 0; i < job.items.size(); ++i) {
-    JobItem& item = job.items[i];
-    if (const AcceptedFact* fact = facts.find_accepted(bodies[i])) {
-      item.payload = fact->payload;
-      readable.push_back(std::move(item));
-      continue;
-    }
-    auto body = journal_->read(bodies[i]);
-    if (body) {
-      item.payload = std::move(body->payload);
-      readable.push_back(std::move(item));
-    } else if (body.error().code == ErrorCode::kCorrupt) {
-      log_.error("job damaged in the journal job={} error={}", item.id.to_string(), body.error().text);
-      ResultMessage failed{"", {{item.id, item.attempt, std::move(body).error(), false, {}}}};
-      own_events_.push_back({{Door::kResults, {}}, std::move(failed)});
-    } else if (body.error().code != ErrorCode::kNotFound || dispatcher_->is_unfinished(item.id, bodies[i])) {
-      return fail(std::move(body).error());
-    }
-  }
-  job.items = std::move(readable);
-  return {};
-}
-
-// What does not fit into one message is left out of the answer; the client asks for it again.
-Result<void> Broker::add_payloads(Fetched& fetched, const std::vector<Sequence>& bodies) {
-  std::vector<FetchedItem> fitting;
-  size_t n_bytes = 0;
-  for (size_t i = 0; i < fetched.items.size(); ++i) {
-    FetchedItem& item = fetched.items[i];
-    if (bodies[i] != 0) {
-      if (n_bytes >= kMessagePayloadsMax) continue;
-      auto body = journal_->read(bodies[i]);
-      if (body) {
-        n_bytes += body->payload.size();
-        item.payload = std::move(body->payload);
-        item.error = std::move(body->error);
-      } else if (body.error().code == ErrorCode::kNotFound) {
-        continue;  // forgotten or put back meanwhile: whoever asks again is told
-      } else if (body.error().code == ErrorCode::kCorrupt) {
-        item.state = JobState::kFailed;
-        item.error = std::move(body).error();
-      } else {
-        return fail(std::move(body).error());
-      }
-    }
-    fitting.push_back(std::move(item));
-  }
-  fetched.items = std::move(fitting);
-  return {};
-}
-
-Result<void> Broker::add_payloads(Inspected& inspected, const std::vector<Sequence>& bodies) {
-  for (const Sequence sequence : bodies) {
-    if (sequence == 0) continue;
-    auto body = journal_->read(sequence);
-    if (!body && body.error().code != ErrorCode::kCorrupt && body.error().code != ErrorCode::kNotFound) {
-      return fail(std::move(body).error());
-    }
-    if (!body) {
-      inspected.error = std::move(body).error();
-    } else if (sequence == bodies.front()) {
-      inspected.asked = std::move(body->payload);
-    } else {
-      inspected.answered = std::move(body->payload);
-      inspected.error = std::move(body->error);
-    }
-  }
-  return {};
-}
-
-void Broker::publish_outcomes(Plan& plan) {
-  for (const auto& [client, worker, places] : plan.outcomes) {
-    ResultMessage message{worker, {}};
-    message.items.reserve(std::min(places.size(), limits::kItemsPerMessageMax));
-    size_t n_bytes = 0;
-    for (const size_t place : places) {
-      FinishedFact& fact = plan.facts.finished[place];
-      n_bytes += fact.payload.size();
-      message.items.push_back({fact.id, fact.attempt, std::move(fact.error), false, std::move(fact.payload)});
-      if (n_bytes >= kMessagePayloadsMax || message.items.size() == limits::kItemsPerMessageMax) {
-        ports_->publish(client, message);
-        message.items.clear();
-        n_bytes = 0;
-      }
-    }
-    if (!message.items.empty()) ports_->publish(client, message);
-  }
 }
 
 BrokerFigures Broker::figures() const {

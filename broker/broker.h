@@ -16,6 +16,7 @@
 #include "broker/minute_line.h"
 #include "broker/ports.h"
 #include "broker/scribe.h"
+#include "broker/speaker.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/result.h"
@@ -61,12 +62,6 @@ class Broker {
   Result<void> reckon_room(const FactBatch& facts);
   Result<void> measure_room_if_due();
   Result<void> measure_room();
-  Result<void> speak(Plan plan);
-  Result<void> speak_at(Door door, Plan& plan);
-  Result<void> add_payloads(Job& job, const std::vector<Sequence>& bodies, const FactBatch& facts);
-  Result<void> add_payloads(Fetched& fetched, const std::vector<Sequence>& bodies);
-  Result<void> add_payloads(Inspected& inspected, const std::vector<Sequence>& bodies);
-  void publish_outcomes(Plan& plan);
   void log_events(const std::vector<Event>& events);
   void log_plan(const Plan& plan);
   void tell_state();
@@ -92,11 +87,11 @@ class Broker {
   bool may_lend_ = true;
 
   std::unique_ptr<Scribe> scribe_;
-  std::vector<Plan> decided_;      // and not given to the scribe yet
-  size_t n_decided_from_ = 0;      // messages, for those
-  uint64_t decided_bytes_ = 0;     // of the journal, for those
-  uint64_t unwritten_bytes_ = 0;   // for those and for what the scribe writes
-  std::vector<Event> own_events_;  // what the broker tells itself, for the next turn
+  std::vector<Plan> decided_;     // and not given to the scribe yet
+  size_t n_decided_from_ = 0;     // messages, for those
+  uint64_t decided_bytes_ = 0;    // of the journal, for those
+  uint64_t unwritten_bytes_ = 0;  // for those and for what the scribe writes
+  Speaker speaker_;
 };
 
 }  // namespace tandem::broker

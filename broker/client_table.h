@@ -28,10 +28,10 @@ struct Client {
   std::string name;
   uint64_t n_unfinished = 0;
   uint64_t unfinished_bytes = 0;
-  uint64_t n_kept = 0;      // its finished jobs that are not forgotten
-  SlotList unacknowledged;  // of those, in the order in which they finished
+  uint64_t n_kept = 0;                // its finished jobs that are not forgotten
+  SlotList unacknowledged;            // of those, in the order in which they finished
   uint64_t unacknowledged_bytes = 0;  // what these take in the journal
-  double allowance = 0;     // jobs that may come at once
+  double allowance = 0;               // jobs that may come at once
   TimePoint allowance_at;
   bool is_leaving = false;
 };

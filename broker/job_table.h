@@ -181,8 +181,8 @@ class JobTable {
   std::vector<Slot> free_;
   size_t n_slots_ = 0, n_jobs_ = 0;
   SlotIndex<ById> ids_;
-  std::deque<Ticket> arrivals_;   // finished jobs stay in it until tidied up
-  size_t n_arrivals_seen_ = 0;    // when it was last tidied up
+  std::deque<Ticket> arrivals_;  // finished jobs stay in it until tidied up
+  size_t n_arrivals_seen_ = 0;   // when it was last tidied up
 };
 
 template <typename Visit>

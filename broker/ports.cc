@@ -117,7 +117,8 @@ void Ports::read_router(RouterSocket& socket, Door door, std::vector<Event>& eve
     allowance.spend(bytes_of(*received->message));
     auto only_client = check(socket, *received->message);
     if (!only_client) {
-      send({door, received->peer}, Refused{request_of(*received->message), std::move(only_client).error()});
+      (void)send({door, received->peer},
+                 Refused{request_of(*received->message), std::move(only_client).error()});
       continue;
     }
     events.push_back(
@@ -180,15 +181,26 @@ void Ports::hear_subscriptions() {
   }
 }
 
-void Ports::send(const Address& to, const Message& message) {
-  RouterSocket& socket = to.door == Door::kSubmit ? submit_ : work_;
+RouterSocket& Ports::socket_of(Door door) {
+  return door == Door::kSubmit ? submit_ : work_;
+}
+
+bool Ports::has_room(const Address& to, size_t n_bytes) {
+  if (socket_of(to.door).has_room(to.peer, n_bytes)) return true;
+  ++counters_.unsent;
+  return false;
+}
+
+bool Ports::send(const Address& to, const Message& message) {
+  RouterSocket& socket = socket_of(to.door);
   const auto sent = socket.send(to.peer, message);
-  if (sent) return;
+  if (sent) return true;
   ++counters_.unsent;
   // Asking again would not help.
   if (sent.error().code == ErrorCode::kTooLong && to.door == Door::kSubmit) {
     (void)socket.send(to.peer, Refused{request_of(message), sent.error()});
   }
+  return false;
 }
 
 void Ports::publish(const std::string& client, const Message& message) {

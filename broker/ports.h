@@ -47,7 +47,10 @@ class Ports {
   // there, up to the limits. A client whose message cannot be read is told so.
   std::vector<Event> receive(Duration time, Wake& stop, Wake& written);
 
-  void send(const Address& to, const Message& message);
+  // Whether it was sent, or queued.
+  bool send(const Address& to, const Message& message);
+  // Whether a message of so many bytes would be. If not it counts as one that was dropped.
+  bool has_room(const Address& to, size_t n_bytes);
   void publish(const std::string& client, const Message& message);
 
   const PortsCounters& counters() const { return counters_; }
@@ -59,6 +62,7 @@ class Ports {
  private:
   Ports(const PortsConfig& config, std::unique_ptr<Doorkeeper> doorkeeper, RouterSocket submit,
         RouterSocket work, PullSocket results_in, PublisherSocket results_out);
+  RouterSocket& socket_of(Door door);
   void read_router(RouterSocket& socket, Door door, std::vector<Event>& events);
   void read_results(std::vector<Event>& events);
   // Event::only_client of a message that may pass. Guarded sockets only; the others let everything pass.

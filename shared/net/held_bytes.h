@@ -58,6 +58,10 @@ class HeldByPeer {
     }
     return held;
   }
+  size_t count_of(const std::string& peer) const {
+    const auto found = peers_.find(peer);
+    return found == peers_.end() ? 0 : found->second->count();
+  }
 
  private:
   static constexpr size_t kSweepAtLeast = 64;

@@ -295,6 +295,10 @@ Result<void> Socket::send_frames(const std::string* first, Frames frames, std::s
   return fail(ErrorCode::kIo, "endpoint '" + endpoint_ + "': " + error.what());
 }
 
+bool Socket::fits(const std::string& peer, size_t n_bytes, HeldBytesMax max) const {
+  return held_->all()->count() + n_bytes <= max.all && held_->count_of(peer) + n_bytes <= max.peer;
+}
+
 std::optional<Result<Message>> Socket::receive_message(std::string* first) try {
   owner_.check();
   // All frames are read, so that the next call begins with the next message; those too many are let go.

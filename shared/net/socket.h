@@ -80,6 +80,8 @@ class Socket {
   Result<void> send_message(const std::string* first, const Message& message, HeldBytesMax max = {});
   Result<void> send_frames(const std::string* first, Frames frames, std::string_view kind,
                            HeldBytesMax max = {});
+  // Whether so many bytes to a peer are within `max`.
+  bool fits(const std::string& peer, size_t n_bytes, HeldBytesMax max) const;
   // Nothing when no message waits. `first`, if given, receives the frame before the message.
   std::optional<Result<Message>> receive_message(std::string* first);
   struct Frame {

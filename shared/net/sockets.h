@@ -52,6 +52,8 @@ class RouterSocket : public Socket {
   Result<void> send(const std::string& peer, const Message& message) {
     return send_message(&peer, message, kBytesMax);
   }
+  // Whether send() would take a message of so many bytes, as far as bytes count.
+  bool has_room(const std::string& peer, size_t n_bytes) const { return fits(peer, n_bytes, kBytesMax); }
   // To a peer of whatever version.
   Result<void> refuse(const std::string& peer, const Refused& refused, uint8_t version) {
     return send_frames(&peer, encode(refused, version), "refused", kBytesMax);

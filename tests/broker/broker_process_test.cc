@@ -133,6 +133,35 @@ TEST_F(BrokerProcessTest, AJobGoesFromAClientToAWorkerAndItsResultBack) {
   EXPECT_EQ(next<StatusReply>(carl).finished_total, 1u);
 }
 
+// More than is read from the disk in one turn: nobody's answer is left out for it.
+TEST_F(BrokerProcessTest, EverybodyGetsTheLargeResultThatAllAskForAtOnce) {
+  start_broker();
+  auto ann = worker();
+  auto ann_results = results();
+  hello(ann, "ann", 1);
+  std::vector<DealerSocket> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(client());
+  const std::string novel(8u << 20, 'x');
+  const std::vector<JobId> novels = {job_id_from_key("one"), job_id_from_key("two")};
+  for (const std::string name : {"one", "two"}) {
+    submit(clients[0], name, "write a novel, " + name);
+    finish(ann_results, "ann", next<Job>(ann).items.at(0), novel);
+    while (fetch(clients[0], name).state != JobState::kDone) {
+    }
+  }
+
+  broker_->kill(SIGSTOP);
+  for (DealerSocket& one : clients) ASSERT_TRUE(one.send(Fetch{7, novels}));
+  broker_->kill(SIGCONT);
+  for (DealerSocket& one : clients) {
+    const auto fetched = next<Fetched>(one);
+    ASSERT_EQ(fetched.items.size(), 2u);
+    EXPECT_TRUE(fetched.items[0].payload == novel && fetched.items[1].payload == novel);
+  }
+  ASSERT_TRUE(clients[3].send(Inspect{8, novels[1]}));
+  EXPECT_TRUE(next<Inspected>(clients[3]).answered == novel);
+}
+
 TEST_F(BrokerProcessTest, AfterKillNineReadyJobsComeAgainAndResultsAreStillThere) {
   start_broker();
   auto carl = client();

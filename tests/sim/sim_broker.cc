@@ -73,7 +73,7 @@ void SimBroker::speak(Plan& plan) {
   }
 }
 
-// As broker.cc does it. False: nothing is left to say.
+// As speaker.cc does it. False: nothing is left to say.
 bool SimBroker::fill(Speech& speech) {
   auto* job = std::get_if<Job>(&speech.message);
   auto* fetched = std::get_if<Fetched>(&speech.message);
