@@ -49,6 +49,15 @@ void Transaction::abort() noexcept {
   --state_->n_transactions;
 }
 
+void ReadTransaction::rest() {
+  mdb_txn_reset(txn_);
+}
+
+Result<void> ReadTransaction::renew() {
+  if (const int code = mdb_txn_renew(txn_); code != 0) return fail_lmdb(state_->folder.string(), code);
+  return {};
+}
+
 Result<void> WriteTransaction::commit() {
   TANDEM_ASSERT(txn_ != nullptr, "a transaction is committed once");
   const int code = mdb_txn_commit(std::exchange(txn_, nullptr));  // frees it even when it fails

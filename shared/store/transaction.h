@@ -33,6 +33,12 @@ class Transaction {
 
 // May move between threads, used by one at a time.
 class ReadTransaction : public Transaction {
+ public:
+  // For one that is used again and again, which is cheaper than a new one each time. rest() lets go of the
+  // snapshot, so that its pages can be used again, and of all views; renew() takes that of now.
+  void rest();
+  Result<void> renew();
+
  private:
   friend class Environment;
   using Transaction::Transaction;

@@ -60,11 +60,12 @@ class AnswerCache {
   // Remembers the answer until flush(); find() sees it at once. An answer that is not worth_caching() or has
   // more than answer_bytes_max is passed over. `ttl` 0: for ever.
   virtual Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl) = 0;
-  // Writes what is pending (answers, and when entries were last used) in one transaction; over bytes_max the
-  // least recently used go. Called between jobs; done by itself when much is pending, and at the end. Uses
-  // alone are not worth a sync: they wait for the next answer, or for a thousand. After an error the pending
-  // answers are gone.
+  // Hands what is pending to a thread that writes it; over bytes_max the least recently used go. Called
+  // between jobs; done by itself when much is pending, and at the end. The error is of an earlier flush,
+  // whose answers are gone.
   virtual Result<void> flush() = 0;
+  // The same, and waits until it is written: other processes find it now.
+  virtual Result<void> settle() = 0;
   virtual Result<void> clear() = 0;
   virtual AnswerCacheStats stats() const = 0;
   // What open() did that a person may want to read in the log, such as emptying a folder of another format;

@@ -22,7 +22,7 @@
 
 namespace tandem {
 
-inline constexpr std::string_view kAnswerFormat = "tandem answers 1";
+inline constexpr std::string_view kAnswerFormat = "tandem answers 2";
 
 struct AnswerRecord {
   int64_t created_ms = 0;

@@ -127,8 +127,6 @@ std::optional<TaskResult> Frontend::look_up(const WorkOrder& order, const JobReq
     return std::nullopt;
   }
   if (!*found) return std::nullopt;
-  unwritten_ = true;  // when it was used last
-
   TaskResult& cached = **found;
   TaskResult result = orders_.blank_result(*order.task);
   result.label = std::move(cached.label);

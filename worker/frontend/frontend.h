@@ -93,7 +93,7 @@ class Frontend {
 
   std::unordered_map<JobId, ActiveJob> jobs_;
   Flights flights_;
-  bool unwritten_ = false;  // the cache was used in this round
+  bool unwritten_ = false;  // answers were stored in this round
 };
 
 }  // namespace tandem

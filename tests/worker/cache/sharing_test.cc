@@ -4,6 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <random>
+#include <thread>
+
 #include "tests/worker/cache/support.h"
 
 namespace tandem {
@@ -38,9 +41,10 @@ class Child {
   // In the parent.
   void tell() { EXPECT_EQ(::write(to_child_[1], "!", 1), 1); }
   void listen() { read_byte(to_parent_[0]); }
-  void kill() {
+  // The status of its end, as waitpid() has it.
+  int kill() {
     ::kill(pid_, SIGKILL);
-    finish();
+    return finish();
   }
   int finish() {
     int status = 0;
@@ -86,11 +90,11 @@ TEST_F(SharingTest, ShowsOneProcessWhatAnotherWrote) {
     store(*cache, "from the child");
     me.say();
     me.wait_for_word();
-    EXPECT_TRUE(cache->flush());
+    EXPECT_TRUE(cache->settle());
     me.say();
     me.wait_for_word();
     if (!has(*cache, "from the parent")) ::_exit(1);
-    (void)cache->flush();
+    (void)cache->settle();
   });
   const auto cache = open();
   ASSERT_TRUE(cache);
@@ -103,7 +107,7 @@ TEST_F(SharingTest, ShowsOneProcessWhatAnotherWrote) {
   EXPECT_TRUE(has(*cache, "from the child"));
 
   store(*cache, "from the parent");
-  ASSERT_TRUE(cache->flush());
+  ASSERT_TRUE(cache->settle());
   child.tell();
   EXPECT_EQ(child.finish(), 0) << "the child found it";
 }
@@ -117,9 +121,9 @@ TEST_F(SharingTest, KeepsWhatManyWriteAtOnce) {
         const auto cache = open();
         for (int i = 0; i < kAnswers; ++i) {
           store(*cache, std::to_string(w) + "." + std::to_string(i));
-          if (i % 7 == 0 && !cache->flush()) ::_exit(1);
+          if (i % 7 == 0 && !cache->settle()) ::_exit(1);
         }
-        if (!cache->flush()) ::_exit(1);
+        if (!cache->settle()) ::_exit(1);
       }));
     }
     for (const auto& child : children) EXPECT_EQ(child->finish(), 0);
@@ -140,11 +144,11 @@ TEST_F(SharingTest, LosesNothingThatWasFlushedWhenAWriterIsKilled) {
     Child child([&](Child& me) {
       const auto cache = open();
       store(*cache, "flushed " + std::to_string(round));
-      if (!cache->flush()) ::_exit(1);
+      if (!cache->settle()) ::_exit(1);
       me.say();
       for (int i = 0;; ++i) {
         store(*cache, "later " + std::to_string(i % 50));
-        (void)cache->flush();
+        (void)cache->settle();
       }
     });
     const auto cache = open();
@@ -155,10 +159,64 @@ TEST_F(SharingTest, LosesNothingThatWasFlushedWhenAWriterIsKilled) {
 
     for (int i = 0; i <= round; ++i) EXPECT_TRUE(has(*cache, "flushed " + std::to_string(i)));
     store(*cache, "after " + std::to_string(round));
-    const auto flushed = cache->flush();
+    const auto flushed = cache->settle();
     EXPECT_TRUE(flushed) << flushed.error().text;
     EXPECT_TRUE(has(*cache, "after " + std::to_string(round)));
   }
+}
+
+// Workers that store, find and evict in one small folder, and are killed wherever they are.
+TEST_F(SharingTest, IsRightAndWithinItsLimitAfterTwoHundredKills) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  options_.bytes_max = 200'000;
+  constexpr int kWorkers = 4, kKills = 200;
+  const auto start = [&] {
+    return std::make_unique<Child>([this, own_seed = random()](Child& me) {
+      std::mt19937 dice(static_cast<unsigned>(own_seed));
+      const auto cache = open();
+      if (!cache) ::_exit(1);
+      me.say();
+      for (int i = 0;; ++i) {
+        const std::string name = std::to_string(dice() % 1'000);
+        const auto found = cache->find(key_of(name));
+        if (!found || (*found && !(**found).text->text.starts_with("answer " + name + " "))) ::_exit(2);
+        if (!*found) {
+          const std::string text = "answer " + name + " " + std::string(dice() % 3'000, 'x');
+          if (!cache->store(key_of(name), text_answer(text), std::chrono::seconds(0))) ::_exit(3);
+        }
+        if (i % 8 == 7 && !cache->flush()) ::_exit(4);
+      }
+    });
+  };
+  std::vector<std::unique_ptr<Child>> workers(kWorkers);
+  for (auto& worker : workers) worker = start();
+  for (int i = 0; i < kKills; ++i) {
+    auto& worker = workers[random() % kWorkers];
+    worker->listen();
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 5'000));
+    ASSERT_EQ(worker->kill(), SIGKILL) << "it ended by itself";
+    worker = start();
+  }
+  workers.clear();
+
+  const auto cache = open();
+  ASSERT_TRUE(cache);
+  uint64_t n_found = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    const auto found = cache->find(key_of(std::to_string(i)));
+    ASSERT_TRUE(found) << found.error().text;
+    if (!*found) continue;
+    ++n_found;
+    EXPECT_TRUE((**found).text->text.starts_with("answer " + std::to_string(i) + " "));
+  }
+  EXPECT_GT(n_found, 10u);
+  EXPECT_EQ(cache->stats().entries, n_found);
+  EXPECT_LE(cache->stats().bytes, options_.bytes_max);
+  store(*cache, "after");
+  EXPECT_TRUE(cache->settle());
+  EXPECT_TRUE(has(*cache, "after"));
 }
 
 }  // namespace
