@@ -1,0 +1,18 @@
+// The parts of bench_cache.
+
+#pragma once
+
+#include <filesystem>
+
+#include "bench/report.h"
+
+namespace tandem::bench {
+
+// The answer cache by itself: look-ups, misses, stores, at ten thousand to a million answers.
+void measure_exact(bool quick, Report& report);
+
+// Jobs that were answered before, from submit to result: one client, broker and worker, each a process (the
+// client is this one). `model` is a folder of a small model, since it answers each text once.
+void measure_jobs(const std::filesystem::path& model, bool quick, Report& report);
+
+}  // namespace tandem::bench
