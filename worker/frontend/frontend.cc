@@ -60,6 +60,8 @@ void Frontend::hear(LeasedJob leased) {
     return;
   }
   if (leased.expires <= clock_.now()) return tell_expired({leased.id, leased.attempt});
+  const Hash128 payload = hash128(leased.payload, hash_seed_);
+  if (answer_known(leased, payload)) return;
   auto request = decode_job_request(leased.payload);
   if (!request) {
     log_.warn("job unreadable job={} {}", leased.id.to_string(), request.error().text);
@@ -79,26 +81,52 @@ void Frontend::hear(LeasedJob leased) {
   job.n_open = job.request.tasks.size();
   job.results.resize(job.n_open);
   const auto n_tasks = static_cast<uint32_t>(job.n_open);
-  log_.debug("job begun job={} attempt={} tasks={} bytes={}", leased.id.to_string(), job.attempt, n_tasks,
-             job.request.text.size());
+  if (log_.tells_debug()) {
+    log_.debug("job begun job={} attempt={} tasks={} bytes={}", leased.id.to_string(), job.attempt, n_tasks,
+               job.request.text.size());
+  }
+  KnownRequests::Known known{tasks_.book(), {}};
+  const bool may_repeat = cache_ && !job.request.stream && job.request.accept != AcceptSource::kModel;
   // The last task may end the job, and `job` with it.
-  for (uint32_t index = 0; index < n_tasks; ++index) begin_task(job, index);
+  for (uint32_t index = 0; index < n_tasks; ++index) {
+    const auto begun = begin_task(job, index);
+    if (begun.task != nullptr && begun.task->cache_exact) known.answers.emplace_back(begun.task, begun.key);
+  }
+  if (may_repeat && known.answers.size() == n_tasks) known_.remember(payload, std::move(known));
 }
 
-void Frontend::begin_task(ActiveJob& job, uint32_t index) {
+bool Frontend::answer_known(const LeasedJob& leased, const Hash128& payload) {
+  const KnownRequests::Known* known = cache_ ? known_.find(payload) : nullptr;
+  if (known == nullptr || known->book != tasks_.book()) return false;
+  JobResult all;
+  for (const auto& [task, key] : known->answers) {
+    auto result = look_up(*task, key);
+    if (!result) return false;
+    sign(*result, leased.arrived);
+    all.tasks.push_back(std::move(*result));
+  }
+  tell_result({leased.id, leased.attempt}, leased.arrived, all);
+  return true;
+}
+
+Frontend::Begun Frontend::begin_task(ActiveJob& job, uint32_t index) {
   const JobRequest& request = job.request;
   auto order = orders_.make(tasks_.book(), request.tasks[index], request);
   if (!order) {
     TaskResult result;
     result.task = request.tasks[index];
     result.error = std::move(order).error();
-    return finish_task(job, index, std::move(result));
+    finish_task(job, index, std::move(result));
+    return {};
   }
 
+  const Begun begun{order->task, order->key};
   Waiter waiter{.job = job.id, .task_index = index, .stream = request.stream && order->is_streamable()};
-  if (auto cached = look_up(*order, request)) {
+  const bool may_be_cached = order->task->cache_exact && request.accept != AcceptSource::kModel;
+  if (auto cached = may_be_cached ? look_up(*order->task, order->key) : std::nullopt) {
     if (waiter.stream) stream(waiter, cached->text->text);
-    return finish_task(job, index, std::move(*cached));
+    finish_task(job, index, std::move(*cached));
+    return begun;
   }
 
   const bool store = request.store && order->task->cache_exact;
@@ -110,32 +138,33 @@ void Frontend::begin_task(ActiveJob& job, uint32_t index) {
       flight->urgency = Urgency::kInteractive;
       inference_.push(HurrySequence{flight->id});
     }
-    return;
+    return begun;
   }
   Flight& flight = flights_.start(std::move(*order));
   flight.waiters.push_back(waiter);
   flight.store = store;
   flight.urgency = job.urgency;
   inference_.push(flight.order.to_sequence(flight.id, job.arrived, waiter.stream, job.urgency));
+  return begun;
 }
 
-std::optional<TaskResult> Frontend::look_up(const WorkOrder& order, const JobRequest& request) {
-  if (!cache_ || !order.task->cache_exact || request.accept == AcceptSource::kModel) return std::nullopt;
-  auto found = cache_->find(order.key);
+std::optional<TaskResult> Frontend::look_up(const Task& task, const Hash128& key) {
+  if (!cache_) return std::nullopt;
+  auto found = cache_->find(key);
   if (!found) {
     log_.warn("cache not read: {}", found.error().text);
     return std::nullopt;
   }
   if (!*found) return std::nullopt;
   TaskResult& cached = **found;
-  TaskResult result = orders_.blank_result(*order.task);
+  TaskResult result = orders_.blank_result(task);
   result.label = std::move(cached.label);
   result.text = std::move(cached.text);
   result.source = AnswerSource::kExact;
   result.usage = cached.usage;
   result.usage.computed_tokens = 0;  // that is the point of it
   const bool is_whole = result.label.has_value() != result.text.has_value() &&
-                        result.text.has_value() == (order.task->answer == AnswerKind::kText);
+                        result.text.has_value() == (task.answer == AnswerKind::kText);
   return is_whole ? std::optional(std::move(result)) : std::nullopt;
 }
 
@@ -242,8 +271,7 @@ void Frontend::tell_part(const ActiveJob& job, const JobPart& part) {
 
 // After the job's last task, `job` is gone.
 void Frontend::finish_task(ActiveJob& job, uint32_t index, TaskResult result) {
-  result.worker = worker_;
-  result.timings.total_us = static_cast<uint64_t>(to_us(clock_.now() - job.arrived));
+  sign(result, job.arrived);
   job.results[index] = std::move(result);
   if (--job.n_open > 0) {
     JobPart part;
@@ -254,11 +282,22 @@ void Frontend::finish_task(ActiveJob& job, uint32_t index, TaskResult result) {
 
   JobResult all;
   for (std::optional<TaskResult>& one : job.results) all.tasks.push_back(std::move(*one));
-  log_.debug("job done job={} attempt={} us={}", job.id.to_string(), job.attempt,
-             to_us(clock_.now() - job.arrived));
-  session_.push(
-      ResultItem{.id = job.id, .attempt = job.attempt, .error = {}, .retry = false, .payload = encode(all)});
+  tell_result({job.id, job.attempt}, job.arrived, all);
   jobs_.erase(job.id);
+}
+
+void Frontend::sign(TaskResult& result, TimePoint arrived) const {
+  result.worker = worker_;
+  result.timings.total_us = static_cast<uint64_t>(to_us(clock_.now() - arrived));
+}
+
+void Frontend::tell_result(const HeldLease& job, TimePoint arrived, const JobResult& result) {
+  if (log_.tells_debug()) {
+    log_.debug("job done job={} attempt={} us={}", job.id.to_string(), job.attempt,
+               to_us(clock_.now() - arrived));
+  }
+  session_.push(ResultItem{
+      .id = job.id, .attempt = job.attempt, .error = {}, .retry = false, .payload = encode(result)});
 }
 
 }  // namespace tandem

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "shared/protocol/job.h"
 #include "worker/cache/answer_cache.h"
 #include "worker/frontend/flights.h"
+#include "worker/frontend/known_requests.h"
 #include "worker/frontend/messages.h"
 #include "worker/frontend/task_folder.h"
 #include "worker/frontend/work_order.h"
@@ -73,13 +75,21 @@ class Frontend {
   std::optional<HeldLease> take_back(const JobId& id);
   void drop_work(const JobId& id);
   void tell_expired(const HeldLease& lease);
-  void begin_task(ActiveJob& job, uint32_t index);
-  std::optional<TaskResult> look_up(const WorkOrder& order, const JobRequest& request);
+  // Whether the job could be answered without reading it.
+  bool answer_known(const LeasedJob& leased, const Hash128& payload);
+  struct Begun {
+    const Task* task = nullptr;  // null: there is none, or the job does not suit it
+    Hash128 key;
+  };
+  Begun begin_task(ActiveJob& job, uint32_t index);
+  std::optional<TaskResult> look_up(const Task& task, const Hash128& key);
   void remember(const Flight& flight, const TaskResult& result);
 
   void stream(Waiter& waiter, const std::string& text);
   void tell_part(const ActiveJob& job, const JobPart& part);
   void finish_task(ActiveJob& job, uint32_t index, TaskResult result);
+  void sign(TaskResult& result, TimePoint arrived) const;
+  void tell_result(const HeldLease& job, TimePoint arrived, const JobResult& result);
 
   std::string worker_;
   WorkOrders orders_;
@@ -93,7 +103,9 @@ class Frontend {
 
   std::unordered_map<JobId, ActiveJob> jobs_;
   Flights flights_;
-  bool unwritten_ = false;  // answers were stored in this round
+  KnownRequests known_{65'536};
+  const uint64_t hash_seed_ = std::random_device{}();  // so that nobody can make two requests meet
+  bool unwritten_ = false;                             // answers were stored in this round
 };
 
 }  // namespace tandem

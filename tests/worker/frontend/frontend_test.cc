@@ -345,6 +345,39 @@ TEST_F(FrontendTest, AnswersTheSecondTimeFromTheCache) {
   }
 }
 
+// The second time it is recognised before it is read; nothing else about it is different.
+TEST_F(FrontendTest, ARepeatedRequestIsAnsweredAsTheFirstOneThatWasInTheCache) {
+  const JobRequest request = ask("a fine day", {"sentiment", "reply"});
+  job(request);
+  finish_score(asked_[0], 5, 1);
+  finish_text(asked_[1], "hello");
+  job(request);
+  JobResult once = result();
+  const JobId id = job(request, 7);
+  EXPECT_EQ(results_.back().id, id);
+  EXPECT_EQ(results_.back().attempt, 7u);
+  EXPECT_EQ(result(), once);
+  EXPECT_THAT(asked_, SizeIs(2));
+  clock_.advance(std::chrono::milliseconds(3));
+  LeasedJob late = lent(request);
+  late.arrived = clock_.now() - std::chrono::milliseconds(3);
+  tell(late);
+  EXPECT_EQ(result().tasks[1].timings.total_us, 3'000u);
+}
+
+TEST_F(FrontendTest, ARepeatedRequestIsReadAgainWhenItsTaskIsAnother) {
+  const JobRequest request = ask("a fine day", {"reply"});
+  job(request);
+  finish_text(asked_[0], "hello");
+  job(request);
+  EXPECT_THAT(asked_, SizeIs(1));
+
+  write_task("reply", kGuessTask);
+  clock_.advance(std::chrono::seconds(2));
+  job(request);
+  EXPECT_THAT(asked_, SizeIs(2)) << "another task";
+}
+
 TEST_F(FrontendTest, StreamsACachedAnswerInOnePiece) {
   job(ask("a fine day", {"reply"}));
   finish_text(asked_[0], "hello");
