@@ -43,7 +43,7 @@ int cache_verb(const WorkerConfig& config, bool clear) {
   if (!cache) return failed(cache.error());
   if (clear) {
     if (auto cleared = (*cache)->clear(); !cleared) return failed(cleared.error());
-    if (auto written = (*cache)->flush(); !written) return failed(written.error());
+    if (auto written = (*cache)->settle(); !written) return failed(written.error());
   }
   const AnswerCacheStats stats = (*cache)->stats();
   std::cout << "folder " << config.cache_folder.string() << "\n"

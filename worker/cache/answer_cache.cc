@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "shared/base/limits.h"
 #include "worker/cache/answer_codec.h"
 #include "worker/cache/answer_record.h"
 #include "worker/cache/answer_store.h"
@@ -37,10 +38,14 @@ class StoredAnswerCache final : public AnswerCache {
   ~StoredAnswerCache() override { hand_over(); }
 
   Result<std::optional<TaskResult>> find(const Hash128& key) override;
-  Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl) override;
+  Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl,
+                     std::string_view cache_namespace) override;
   Result<void> flush() override;
   Result<void> settle() override;
   Result<void> clear() override;
+  Result<void> for_each(const std::function<bool(const KeptAnswer&)>& visit) override;
+  bool keep(const KeptAnswer& answer) override;
+  void remove(const Hash128& key) override;
   AnswerCacheStats stats() const override;
   const std::string& note() const override { return store_.note(); }
 
@@ -97,18 +102,40 @@ std::optional<TaskResult> StoredAnswerCache::read(const Hash128& key, std::strin
   return std::nullopt;
 }
 
-Result<void> StoredAnswerCache::store(const Hash128& key, const TaskResult& result,
-                                      std::chrono::seconds ttl) {
-  if (!worth_caching(result) || ttl.count() < 0) return {};
-  const std::string payload = encode_answer(result);
-  if (payload.size() > options_.answer_bytes_max) return {};
+Result<void> StoredAnswerCache::store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl,
+                                      std::string_view cache_namespace) {
+  if (ttl.count() < 0) return {};
   const int64_t now_ms = clock_.wall_ms();
-  std::string record =
-      write_record(key, {now_ms, ttl.count() == 0 ? 0 : now_ms + ttl.count() * 1000, payload});
-  if (entry_bytes(record.size()) > options_.bytes_max) return {};
-  ++stats_.stores;
-  remember({AnswerChange::Kind::kStore, key, store_.next_stamp(), std::move(record)});
+  const int64_t expires_ms = ttl.count() == 0 ? 0 : now_ms + ttl.count() * 1000;
+  stats_.stores += keep({key, now_ms, expires_ms, std::string(cache_namespace), result, 0});
   return {};
+}
+
+bool StoredAnswerCache::keep(const KeptAnswer& answer) {
+  if (!worth_caching(answer.result) || answer.cache_namespace.size() > limits::kNameBytesMax) return false;
+  const std::string payload = encode_answer(answer.result);
+  if (payload.size() > options_.answer_bytes_max) return false;
+  const AnswerRecord record{answer.created_ms, answer.expires_ms, answer.cache_namespace, payload};
+  if (record.expired(clock_.wall_ms())) return false;
+  std::string bytes = write_record(answer.key, record);
+  if (entry_bytes(bytes.size()) > options_.bytes_max) return false;
+  remember({AnswerChange::Kind::kStore, answer.key, store_.next_stamp(), std::move(bytes)});
+  return true;
+}
+
+void StoredAnswerCache::remove(const Hash128& key) {
+  remember({AnswerChange::Kind::kRemove, key, store_.next_stamp(), ""});
+}
+
+Result<void> StoredAnswerCache::for_each(const std::function<bool(const KeptAnswer&)>& visit) {
+  return store_.for_each([&](const Hash128& key, std::string_view bytes) {
+    const auto record = read_record(key, bytes);
+    if (!record || record->expired(clock_.wall_ms())) return true;
+    auto answer = decode_answer(record->payload);
+    if (!answer) return true;
+    return visit({key, record->created_ms, record->expires_ms, std::string(record->name_space),
+                  std::move(*answer), entry_bytes(bytes.size())});
+  });
 }
 
 // One pending change a key, the last.

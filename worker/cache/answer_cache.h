@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +48,16 @@ struct AnswerCacheStats {
 
 // Belongs to the frontend thread; any number of processes may have the same folder open. A damaged entry is a
 // miss and is removed. No failure here ever fails a job: errors are for logging.
+// An answer as it is kept.
+struct KeptAnswer {
+  Hash128 key;
+  int64_t created_ms = 0;
+  int64_t expires_ms = 0;  // 0: never
+  std::string cache_namespace;
+  TaskResult result;   // its source is kModel
+  uint64_t bytes = 0;  // of the file, about
+};
+
 class AnswerCache {
  public:
   // kIo, kCorrupt with the folder's name.
@@ -58,8 +69,10 @@ class AnswerCache {
   // the caller's.
   virtual Result<std::optional<TaskResult>> find(const Hash128& key) = 0;
   // Remembers the answer until flush(); find() sees it at once. An answer that is not worth_caching() or has
-  // more than answer_bytes_max is passed over. `ttl` 0: for ever.
-  virtual Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl) = 0;
+  // more than answer_bytes_max is passed over. `ttl` 0: for ever. The namespace is for those who look after
+  // it; find() knows it from the key.
+  virtual Result<void> store(const Hash128& key, const TaskResult& result, std::chrono::seconds ttl,
+                             std::string_view cache_namespace = {}) = 0;
   // Hands what is pending to a thread that writes it; over bytes_max the least recently used go. Called
   // between jobs; done by itself when much is pending, and at the end. The error is of an earlier flush,
   // whose answers are gone.
@@ -67,6 +80,15 @@ class AnswerCache {
   // The same, and waits until it is written: other processes find it now.
   virtual Result<void> settle() = 0;
   virtual Result<void> clear() = 0;
+
+  // For those who look after it, beside workers that use it. What is damaged or expired is passed over.
+  //
+  // Calls `visit` for each answer that is written, in no order, until it says false.
+  virtual Result<void> for_each(const std::function<bool(const KeptAnswer&)>& visit) = 0;
+  // As it is, with its times; false when it is not worth_caching(), too large, or expired. Until settle().
+  virtual bool keep(const KeptAnswer& answer) = 0;
+  // Until settle().
+  virtual void remove(const Hash128& key) = 0;
   virtual AnswerCacheStats stats() const = 0;
   // What open() did that a person may want to read in the log, such as emptying a folder of another format;
   // "" usually.

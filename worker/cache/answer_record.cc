@@ -3,7 +3,7 @@
 namespace tandem {
 namespace {
 
-constexpr size_t kHeaderBytes = 24;
+constexpr size_t kHeaderBytes = 25;
 
 void put64(std::string& out, uint64_t number) {
   for (int i = 0; i < 8; ++i) out += static_cast<char>(number >> (8 * i));
@@ -24,9 +24,11 @@ uint64_t checksum(const Hash128& key, std::string_view after) {
 
 std::string write_record(const Hash128& key, const AnswerRecord& record) {
   std::string after;
-  after.reserve(kHeaderBytes - 8 + record.payload.size());
+  after.reserve(kHeaderBytes - 8 + record.name_space.size() + record.payload.size());
   put64(after, static_cast<uint64_t>(record.created_ms));
   put64(after, static_cast<uint64_t>(record.expires_ms));
+  after += static_cast<char>(record.name_space.size());
+  after += record.name_space;
   after += record.payload;
 
   std::string bytes;
@@ -38,8 +40,11 @@ std::string write_record(const Hash128& key, const AnswerRecord& record) {
 
 std::optional<AnswerRecord> read_record(const Hash128& key, std::string_view bytes) {
   if (bytes.size() < kHeaderBytes || get64(bytes, 0) != checksum(key, bytes.substr(8))) return std::nullopt;
+  const size_t n_name_bytes = static_cast<uint8_t>(bytes[kHeaderBytes - 1]);
+  const std::string_view rest = bytes.substr(kHeaderBytes);
+  if (n_name_bytes > rest.size()) return std::nullopt;
   return AnswerRecord{static_cast<int64_t>(get64(bytes, 8)), static_cast<int64_t>(get64(bytes, 16)),
-                      bytes.substr(kHeaderBytes)};
+                      rest.substr(0, n_name_bytes), rest.substr(n_name_bytes)};
 }
 
 }  // namespace tandem

@@ -33,6 +33,13 @@ uint32_t parse_place(std::string_view bytes) {
   return static_cast<uint32_t>(*number_from_key(std::string(8 - kPlaceBytes, '\0').append(bytes)));
 }
 
+std::optional<Hash128> parse_key(std::string_view bytes) {
+  Hash128 key;
+  if (bytes.size() != key.bytes.size()) return std::nullopt;
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(key.bytes.data()));
+  return key;
+}
+
 struct Standing {
   Hash128 key;
   uint32_t place = 0;
@@ -142,6 +149,25 @@ void AnswerStore::rest() {
   is_resting_ = true;
 }
 
+Result<void> AnswerStore::for_each(const std::function<bool(const Hash128&, std::string_view)>& visit) const {
+  constexpr int kAtOnce = 1'000;  // a snapshot keeps its pages
+  std::string next;
+  for (bool is_wanted = true; is_wanted;) {
+    TANDEM_ASSIGN(const ReadTransaction transaction, environment_.read());
+    int n_left = kAtOnce;
+    const std::string from = std::exchange(next, "");
+    TANDEM_TRY(tables_.answers.for_each(transaction, from, [&](std::string_view key, std::string_view value) {
+      if (n_left-- == 0) next = key;
+      if (!next.empty()) return false;
+      const auto hash = parse_key(key);
+      if (hash && value.size() >= kPlaceBytes) is_wanted = visit(*hash, value.substr(kPlaceBytes));
+      return is_wanted;
+    }));
+    is_wanted &= !next.empty();
+  }
+  return {};
+}
+
 Result<AnswerTotals> AnswerStore::totals() const {
   TANDEM_ASSIGN(const ReadTransaction transaction, environment_.read());
   return tables_.read_totals(transaction, environment_.folder());
@@ -199,6 +225,7 @@ Result<void> AnswerStore::apply_one(Work& work, const AnswerChange& change) {
     TANDEM_TRY(store(work, change));
     return evict_down_to(work, bytes_max_);
   }
+  if (change.kind == AnswerChange::Kind::kRemove) return remove(work, change.key);
   // Another process may have stored a good one since.
   TANDEM_ASSIGN(const std::optional<std::string_view> found,
                 tables_.answers.get(work.in, view_of(change.key.bytes)));

@@ -18,6 +18,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,7 +34,7 @@
 namespace tandem {
 
 struct AnswerChange {
-  enum class Kind : uint8_t { kStore, kRemoveIfBad };
+  enum class Kind : uint8_t { kStore, kRemoveIfBad, kRemove };
   Kind kind = Kind::kStore;
   Hash128 key;
   uint64_t stamp = 0;  // when it was last used, by AnswerStore::next_stamp()
@@ -69,6 +70,10 @@ class AnswerStore {
   // The entry is used now.
   void use(const Found& found) { stamps_.use(found.place); }
   uint64_t next_stamp() { return stamps_.next(); }
+
+  // Calls visit(key, record) for each until it says false, in the order of keys, a part at a time: others
+  // store and evict meanwhile.
+  Result<void> for_each(const std::function<bool(const Hash128&, std::string_view)>& visit) const;
 
   // The changes in their order, the least recently used evicted after each that is one too many; in one
   // transaction, or in several if there are many. A full map makes room first, in the end by forgetting

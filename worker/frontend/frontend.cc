@@ -251,7 +251,8 @@ void Frontend::hear(const SequenceDone& done) {
 void Frontend::remember(const Flight& flight, const TaskResult& result) {
   if (!cache_ || !flight.store || !worth_caching(result)) return;
   unwritten_ = true;
-  auto stored = cache_->store(flight.order.key, result, flight.order.task->cache_ttl);
+  auto stored = cache_->store(flight.order.key, result, flight.order.task->cache_ttl,
+                              flight.order.cache_namespace);
   if (!stored) log_.warn("answer not cached: {}", stored.error().text);
 }
 

@@ -61,6 +61,7 @@ Result<WorkOrder> WorkOrders::make(const std::shared_ptr<const TaskBook>& book, 
   parts.decode = &order.settings;
   parts.cache_namespace = request.cache_namespace;
   order.key = answer_key(parts);
+  order.cache_namespace = request.cache_namespace;
   return order;
 }
 

@@ -40,7 +40,8 @@ struct WorkOrder {
   DecodeSettings settings;
   std::shared_ptr<const LabelTree> tree;                 // of a label task that is scored
   std::shared_ptr<const engine::Constraint> constraint;  // of a text with a shape
-  Hash128 key;                                           // of the answer: equal keys get equal answers
+  std::string cache_namespace;
+  Hash128 key;  // of the answer: equal keys get equal answers
 
   bool is_streamable() const { return task->answer == AnswerKind::kText; }
   // Takes the prompt with it. `stream`: the caller wants deltas.

@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <list>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -184,7 +185,7 @@ TEST_F(AnswerCacheTest, KeepsTheNewAnswerOfAnExpiredOne) {
 // ---- room ------------------------------------------------------------------------------------------------
 
 TEST_F(AnswerCacheTest, LetsTheLeastRecentlyUsedGoFirst) {
-  const uint64_t one = entry_bytes(24 + encode_answer(text_answer("hello")).size());
+  const uint64_t one = entry_bytes(25 + encode_answer(text_answer("hello")).size());
   options_.bytes_max = 3 * one;
   for (const char* name : {"a", "b", "c"}) store(name, "hello");
   flush();
@@ -226,7 +227,7 @@ TEST_F(AnswerCacheTest, AgreesWithAPlainModelOfLeastRecentlyUsed) {
         model_bytes -= entry->bytes;
         model.erase(entry);
       }
-      const uint64_t bytes = entry_bytes(24 + encode_answer(text_answer(text)).size());
+      const uint64_t bytes = entry_bytes(25 + encode_answer(text_answer(text)).size());
       model.push_front({name, text, bytes});
       model_bytes += bytes;
       while (model_bytes > options_.bytes_max) {
@@ -367,6 +368,54 @@ TEST_F(AnswerCacheTest, IsEmptyAfterClear) {
   EXPECT_EQ(find("b"), "-");
   EXPECT_EQ(cache().stats().entries, 0u);
   EXPECT_EQ(cache().stats().bytes, 0u);
+}
+
+// ---- looking after it ------------------------------------------------------------------------------------
+
+TEST_F(AnswerCacheTest, ShowsWhatIsThereAndTakesItElsewhereAsItIs) {
+  ASSERT_TRUE(cache().store(key_of("a"), text_answer("hello"), 60s, "mine"));
+  store("b", "world");
+  for (int i = 0; i < 2'500; ++i) store(std::to_string(i), "one of many");
+  flush();
+  clock_.advance(30s);
+  std::map<Hash128, KeptAnswer> kept;
+  ASSERT_TRUE(cache().for_each([&](const KeptAnswer& answer) {
+    kept[answer.key] = answer;
+    return true;
+  }));
+  EXPECT_EQ(kept.size(), 2'502u);
+  const KeptAnswer& a = kept.at(key_of("a"));
+  EXPECT_EQ(a.cache_namespace, "mine");
+  EXPECT_EQ(a.result.text->text, "hello");
+  EXPECT_EQ(a.result.usage.computed_tokens, 18u);
+  EXPECT_EQ(a.expires_ms, a.created_ms + 60'000);
+  EXPECT_EQ(kept.at(key_of("b")).expires_ms, 0);
+
+  reopen();
+  options_.folder = folder_ / "elsewhere";
+  for (const auto& [key, answer] : kept) EXPECT_TRUE(cache().keep(answer));
+  flush();
+  EXPECT_EQ(find("a"), "hello");
+  clock_.advance(30s);
+  EXPECT_EQ(find("a"), "-") << "its time went on";
+  EXPECT_FALSE(cache().keep(a)) << "it is over";
+  EXPECT_EQ(find("b"), "world");
+}
+
+TEST_F(AnswerCacheTest, RemovesWhatItIsTold) {
+  store("a", "hello");
+  store("b", "world");
+  flush();
+  cache().remove(key_of("a"));
+  cache().remove(key_of("nothing"));
+  EXPECT_EQ(find("a"), "-") << "at once";
+  flush();
+  EXPECT_EQ(find("a"), "-");
+  EXPECT_EQ(find("b"), "world");
+  EXPECT_EQ(cache().stats().entries, 1u);
+  int n_seen = 0;
+  ASSERT_TRUE(cache().for_each([&](const KeptAnswer&) { return ++n_seen < 1; }));
+  EXPECT_EQ(n_seen, 1);
 }
 
 TEST_F(AnswerCacheTest, CountsWhatHappens) {
