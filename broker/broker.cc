@@ -4,6 +4,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 
@@ -74,24 +75,47 @@ Result<void> Broker::run_turn(Wake& wake) {
     wait({scribe_->done(), wake}, Duration::max());
     return write_and_speak();
   }
-  const bool is_more_to_say = speaker_.is_behind() && !scribe_->is_busy();
-  const Duration time = is_more_to_say ? Duration(0) : std::max(Duration(0), wake_at_ - clock_->now());
-  std::vector<Event> events = ports_->receive(time, wake, scribe_->done());
+  const bool is_more_to_do = !unheard_.empty() || (speaker_.is_behind() && !scribe_->is_busy());
+  const Duration time = is_more_to_do ? Duration(0) : std::max(Duration(0), wake_at_ - clock_->now());
+  std::vector<Event> events = std::exchange(unheard_, {});
+  std::vector<Event> heard = ports_->receive(time, wake, scribe_->done());
+  std::move(heard.begin(), heard.end(), std::back_inserter(events));
   std::vector<Event> own_events = speaker_.take_events();
   std::move(own_events.begin(), own_events.end(), std::back_inserter(events));
   log_events(events);
   n_decided_from_ += events.size();
   TANDEM_TRY(measure_room_if_due());
 
-  const TurnStart start{clock_->now(), clock_->wall_ms(), submit_room_bytes_, result_room_bytes_,
-                        may_lend_,     usage_.bytes_used, usage_.bytes_max};
-  Plan plan = dispatcher_->turn(start, std::move(events));
+  Plan plan = dispatcher_->turn(turn_start(), std::move(events));
+  postpone(std::move(plan.unheard));
   wake_at_ = is_measure_old_ ? std::min(plan.wake_at, measure_at_) : plan.wake_at;
   if (!plan.facts.empty()) TANDEM_TRY(reckon_room(plan.facts));
   decided_.push_back(std::move(plan));
   TANDEM_TRY(write_and_speak());
   tell_state();
   return {};
+}
+
+TurnStart Broker::turn_start() const {
+  return {.time = clock_->now(),
+          .wall_ms = clock_->wall_ms(),
+          .submit_room_bytes = submit_room_bytes_,
+          .result_room_bytes = result_room_bytes_,
+          .may_lend = may_lend_,
+          .journal_bytes = usage_.bytes_used,
+          .journal_bytes_max = usage_.bytes_max};
+}
+
+// One for each connection: who asks for more before it has that does not get it. What is not answered is
+// asked again.
+void Broker::postpone(std::vector<Event> questions) {
+  std::unordered_set<std::string> peers;
+  for (Event& question : questions) {
+    if (peers.insert(question.from.peer).second) unheard_.push_back(std::move(question));
+  }
+  if (questions.size() > unheard_.size() && dropped_lines_.admits(clock_->now())) {
+    log_.warn("more questions than there is time for, dropped count={}", questions.size() - unheard_.size());
+  }
 }
 
 bool Broker::is_far_ahead() const {
@@ -116,6 +140,10 @@ Result<void> Broker::write_and_speak() {
 }
 
 Result<void> Broker::settle() {
+  TurnStart last = turn_start();
+  last.may_lend = false;
+  last.is_last = true;
+  decided_.push_back(dispatcher_->turn(last, {}));
   while (scribe_->is_busy() || !decided_.empty()) {
     if (scribe_->is_busy()) TANDEM_TRY(speak(scribe_->wait()));
     TANDEM_TRY(write_and_speak());

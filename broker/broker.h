@@ -56,6 +56,8 @@ class Broker {
  private:
   Broker(std::unique_ptr<Dispatcher> dispatcher, const TurnConfig& config, const Clock& clock,
          Journal& journal, Ports& ports, const Log& log);
+  TurnStart turn_start() const;
+  void postpone(std::vector<Event> questions);
   bool is_far_ahead() const;
   Result<void> write_and_speak();
   Result<void> speak(Written written);
@@ -81,6 +83,7 @@ class Broker {
   CommitFigures commits_;
   MinuteLine minute_;
   LogAllowance worker_lines_{20};  // of workers that come and go
+  LogAllowance dropped_lines_{1};  // of questions
   std::string state_;
   uint64_t submit_room_bytes_ = std::numeric_limits<uint64_t>::max();
   uint64_t result_room_bytes_ = std::numeric_limits<uint64_t>::max();
@@ -91,6 +94,7 @@ class Broker {
   size_t n_decided_from_ = 0;     // messages, for those
   uint64_t decided_bytes_ = 0;    // of the journal, for those
   uint64_t unwritten_bytes_ = 0;  // for those and for what the scribe writes
+  std::vector<Event> unheard_;    // questions, for the next turn
   Speaker speaker_;
 };
 

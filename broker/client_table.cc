@@ -10,7 +10,7 @@ namespace tandem::broker {
 namespace {
 
 // When a place is free depends on the workers; this is how often it is worth to ask.
-constexpr milliseconds kPlaceRetry{1'000};
+constexpr milliseconds kPlaceRetry{200};
 
 // Of an allowance that was filled in small steps: whoever comes when it was told to is let in.
 constexpr double kRounding = 1e-6;

@@ -11,6 +11,19 @@
 #include "shared/protocol/frames.h"
 
 namespace tandem::broker {
+namespace {
+
+// Jobs, workers and clients that one turn looks at to answer questions; some milliseconds.
+constexpr size_t kLookedAtPerTurn = 100'000;
+
+// What changes nothing and costs time.
+bool is_question(const Message& message) {
+  return std::holds_alternative<Status>(message) || std::holds_alternative<List>(message) ||
+         std::holds_alternative<Inspect>(message) || std::holds_alternative<Fetch>(message) ||
+         std::holds_alternative<Collect>(message);
+}
+
+}  // namespace
 
 Dispatcher::Dispatcher(const DispatcherConfig& config)
     : config_(config),
@@ -24,7 +37,8 @@ Dispatcher::Dispatcher(const DispatcherConfig& config)
       finished_(jobs_, config.retention.count()) {}
 
 Plan Dispatcher::turn(const TurnStart& at, std::vector<Event> events) {
-  Turn turn{at, {}, {}, {}};
+  Turn turn;
+  turn.at = at;
   for (Event& event : events) {
     switch (event.from.door) {
       case Door::kSubmit:
@@ -48,6 +62,10 @@ Plan Dispatcher::turn(const TurnStart& at, std::vector<Event> events) {
 }
 
 void Dispatcher::hear_at_submit(Turn& turn, Event& event) {
+  if (turn.n_looked_at >= kLookedAtPerTurn && is_question(event.message)) {
+    turn.plan.unheard.push_back(std::move(event));
+    return;
+  }
   turn.only_client = std::move(event.only_client);
   std::visit(
       [&](auto& message) {
@@ -190,26 +208,46 @@ void Dispatcher::call_off(Turn& turn, Slot job) {
   }
 }
 
-// The outcome of a job that is neither leased nor waits any more, and of those that waited for it, as far as
-// it is theirs, too. The others go on: one of them leads.
-void Dispatcher::finish(Turn& turn, Slot job, FinishedFact outcome) {
-  const std::vector<Slot> twins = flights_.land(job);
+// The outcome of a job that is neither leased nor waits any more; and of those that waited for it,
+// `n_twins_max` at most, as far as it is theirs, too. The others go on: one of them leads.
+void Dispatcher::finish(Turn& turn, Slot job, FinishedFact outcome, size_t n_twins_max) {
   const bool is_answer = outcome.state == JobState::kDone || outcome.state == JobState::kFailed;
+  if (is_answer) {
+    for (const Slot twin : flights_.land(job, n_twins_max)) finish_one(turn, twin, outcome);
+  } else if (outcome.state == JobState::kDead) {
+    die_with(turn, job, outcome);
+  }
+  const Slot next = flights_.hand_over(job, [&](Slot a, Slot b) { return comes_before(a, b); });
+  if (next != kNoSlot) {
+    raise(next, jobs_[job]);  // to what those that still wait lend
+    queue_of(next).push(next);
+  }
+  finish_one(turn, job, std::move(outcome));
+}
+
+// Its attempts were for the payload of those that wait for it, too.
+void Dispatcher::die_with(Turn& turn, Slot job, const FinishedFact& outcome) {
   const uint8_t n_tries = jobs_[job].tries;
-  for (const Slot twin : twins) {
+  for (const Slot twin : flights_.land(job)) {
     JobRecord& record = jobs_[twin];
-    if (is_answer || (outcome.state == JobState::kDead && record.attempts_max <= n_tries)) {
+    if (record.attempts_max <= n_tries) {
       finish_one(turn, twin, outcome);
       continue;
     }
-    // They were for its payload, too.
-    if (outcome.state == JobState::kDead && record.tries < n_tries) {
+    if (record.tries < n_tries) {
       record.attempt += n_tries - record.tries;
       record.add_tries(n_tries - record.tries);
     }
     enqueue(twin);
   }
-  finish_one(turn, job, std::move(outcome));
+}
+
+// More urgent, or of a client with fewer jobs, which does not wait in the line of one with many because it
+// asks the same.
+bool Dispatcher::comes_before(Slot a, Slot b) const {
+  const auto level = [&](Slot job) { return std::pair(jobs_[job].urgency, jobs_[job].priority); };
+  if (level(a) != level(b)) return level(a) > level(b);
+  return clients_[jobs_[a].client].n_unfinished < clients_[jobs_[b].client].n_unfinished;
 }
 
 void Dispatcher::finish_one(Turn& turn, Slot job, FinishedFact outcome) {

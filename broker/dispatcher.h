@@ -83,7 +83,8 @@ class Dispatcher {
   // For logs and metrics.
   const DispatcherCounters& counters() const { return counters_; }
   size_t n_ready() const { return ready_.size() + recovered_.size() + alone_.size(); }
-  size_t n_alone() const { return alone_.size(); }  // of those
+  size_t n_alone() const { return alone_.size(); }          // of those
+  size_t n_joined() const { return flights_.n_waiting(); }  // besides: they wait for an equal one
   size_t n_delayed() const { return n_delayed_; }
   size_t n_leased() const { return leases_.size(); }
   size_t n_unfinished() const { return jobs_.size() - finished_.size(); }
@@ -99,6 +100,8 @@ class Dispatcher {
     TurnStart at;
     Plan plan;
     std::unordered_map<uint32_t, size_t> groups;  // in plan.outcomes, by client
+    size_t n_looked_at = 0;                       // jobs, workers and clients, for questions
+    size_t n_twin_parts = 0;                      // passed on to those that wait for an equal job
     std::string only_client;  // of the event that is heard: no other client's jobs exist for its sender
     void say(const Address& to, Message message) { plan.speeches.push_back({to, std::move(message), {}}); }
   };
@@ -163,7 +166,9 @@ class Dispatcher {
   void give_back(Turn& turn, Slot job, const std::string& reason, milliseconds pause);
   void lose(Turn& turn, Slot job, const std::string& reason);
   void call_off(Turn& turn, Slot job);  // takes an unfinished job out of wherever it is; its worker is told
-  void finish(Turn& turn, Slot job, FinishedFact outcome);
+  void finish(Turn& turn, Slot job, FinishedFact outcome, size_t n_twins_max = SIZE_MAX);
+  void die_with(Turn& turn, Slot job, const FinishedFact& outcome);
+  bool comes_before(Slot a, Slot b) const;
   void finish_one(Turn& turn, Slot job, FinishedFact outcome);
   void keep(Slot job);
   void set_acknowledged(Slot job);

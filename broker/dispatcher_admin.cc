@@ -10,6 +10,7 @@ namespace tandem::broker {
 namespace {
 
 constexpr size_t kClientsInStatus = 20;
+constexpr size_t kTaskBytesInStatus = 1u << 20;  // names of workers' tasks; beyond, they are left out
 
 uint64_t ms_between(TimePoint from, TimePoint to) {
   return static_cast<uint64_t>(std::max<int64_t>((to - from) / milliseconds(1), 0));
@@ -20,7 +21,7 @@ uint64_t ms_between(TimePoint from, TimePoint to) {
 void Dispatcher::hear(Turn& turn, const Address& from, const Status& message) {
   StatusReply reply;
   reply.request = message.request;
-  reply.ready = n_ready();
+  reply.ready = n_ready() + n_joined();
   reply.delayed = n_delayed_;
   reply.leased = leases_.size();
   reply.finished_kept = finished_.size();
@@ -34,13 +35,25 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Status& message) {
   reply.uptime_ms = ms_between(started_at_, turn.at.time);
   reply.journal_bytes = turn.at.journal_bytes;
   reply.journal_bytes_max = turn.at.journal_bytes_max;
+  turn.n_looked_at += 1 + workers_.size() + clients_.all().size();
+  size_t n_task_bytes = 0;
   for (const auto& [name, number] : workers_.all()) {
     if (reply.workers.size() == limits::kItemsPerMessageMax) break;
     const Worker& worker = workers_[number];
-    reply.workers.push_back({name, worker.host, worker.model, worker.credit_max,
-                             static_cast<uint32_t>(worker.leases.size()), worker.finished, worker.cost_max,
-                             worker.cost_leased, worker.is_draining,
-                             ms_between(worker.heard_at, turn.at.time), worker.tasks});
+    turn.n_looked_at += worker.tasks.size();
+    for (const std::string& task : worker.tasks) n_task_bytes += task.size();
+    reply.workers.push_back({name,
+                             worker.host,
+                             worker.model,
+                             worker.credit_max,
+                             static_cast<uint32_t>(worker.leases.size()),
+                             worker.finished,
+                             worker.cost_max,
+                             worker.cost_leased,
+                             worker.is_draining,
+                             ms_between(worker.heard_at, turn.at.time),
+                             {}});
+    if (n_task_bytes <= kTaskBytesInStatus) reply.workers.back().tasks = worker.tasks;
   }
   std::vector<uint32_t> clients;
   for (const auto& [name, number] : clients_.all()) {
@@ -92,6 +105,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const List& message) {
   const bool is_nobody = !message.client.empty() && !number;
   const auto add = [&](Slot job) {
     if (answer.jobs.size() == n_max) return false;
+    ++turn.n_looked_at;
     if (!number || jobs_[job].client == *number) answer.jobs.push_back(status_of(turn, job));
     return true;
   };
@@ -102,10 +116,12 @@ void Dispatcher::hear(Turn& turn, const Address& from, const List& message) {
   } else if (!is_nobody) {
     jobs_.for_unfinished(message.after, add);
   }
+  turn.n_looked_at += 1 + 10 * answer.jobs.size();
   turn.say(from, std::move(answer));
 }
 
 void Dispatcher::hear(Turn& turn, const Address& from, const Inspect& message) {
+  ++turn.n_looked_at;
   Inspected answer;
   answer.request = message.request;
   const Slot job = find(turn, message.id);

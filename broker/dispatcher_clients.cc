@@ -122,6 +122,7 @@ AcceptedItem Dispatcher::accept(Turn& turn, std::string_view client_name, Submit
 void Dispatcher::hear(Turn& turn, const Address& from, const Fetch& message) {
   Fetched answer{message.request, {}};
   std::vector<Sequence> bodies;
+  turn.n_looked_at += 1 + message.ids.size();
   for (const JobId& id : message.ids) {
     FetchedItem item;
     item.id = id;
@@ -148,6 +149,7 @@ void Dispatcher::hear(Turn& turn, const Address& from, const Collect& message) {
       bodies.push_back(record.finished());
     }
   }
+  turn.n_looked_at += 1 + bodies.size();
   turn.plan.speeches.push_back({from, std::move(answer), std::move(bodies)});
 }
 

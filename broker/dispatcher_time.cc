@@ -214,7 +214,8 @@ void Dispatcher::forget_old(Turn& turn) {
     for (const Slot job : due) forget(turn, job);
   }
   if (acknowledged_.empty()) return;
-  if (turn.plan.facts.empty() && now < acknowledged_since_ + kAcknowledgeWithin) return;
+  const bool may_wait = !turn.at.is_last && now < acknowledged_since_ + kAcknowledgeWithin;
+  if (turn.plan.facts.empty() && may_wait) return;
   for (const Sequence finished : acknowledged_) {
     if (finished_.find(finished) != kNoSlot) turn.plan.facts.acknowledged.push_back(finished);
   }

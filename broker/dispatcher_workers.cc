@@ -17,6 +17,10 @@ constexpr milliseconds kNoRoomPause{1'000};
 // this was made up: only a job that is given back all the time is lent more often than its attempts_max.
 constexpr uint32_t kOldAttemptMax = 1'000;
 
+// Parts are best effort: where thousands wait for the same answer, those that came first are told of its
+// parts.
+constexpr size_t kTwinPartsPerTurn = 1'000;
+
 // Doubles from attempt to attempt; between half of it and all of it, by the job's id, so that jobs that
 // failed together do not come back together.
 milliseconds pause_after(const DispatcherConfig& config, const JobRecord& job) {
@@ -175,15 +179,17 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
                      pause_after(config_, record));
   }
 
-  const uint64_t n_bytes = journal_bytes(item.payload.size()) * (1 + flights_.n_twins(job));
-  if (!is_error && n_bytes > turn.at.result_room_bytes) {
+  // As many of those that wait for the same as there is room for: the others run, and come here, again.
+  const uint64_t n_bytes = journal_bytes(item.payload.size());
+  const uint64_t n_fit = is_error ? SIZE_MAX : turn.at.result_room_bytes / n_bytes;
+  if (n_fit == 0) {
     ++counters_.without_room;
     if (!is_holder) return;
     record.excuse();
     record.ended_attempt = item.attempt;
     return give_back(turn, job, "the journal had no room for its result", kNoRoomPause);
   }
-  if (!is_error) turn.at.result_room_bytes -= n_bytes;
+  if (!is_error) turn.at.result_room_bytes -= n_bytes * std::min<uint64_t>(n_fit, 1 + flights_.n_twins(job));
 
   // An outcome is welcome from anybody who was lent the job, at any time: the first one wins.
   if (is_holder) {
@@ -209,7 +215,7 @@ void Dispatcher::hear_result(Turn& turn, const std::string& worker_name, Worker*
   outcome.error = std::move(item.error);
   outcome.worker = worker_name;
   if (!is_error) outcome.payload = std::move(item.payload);
-  finish(turn, job, std::move(outcome));
+  finish(turn, job, std::move(outcome), n_fit - 1);
 }
 
 void Dispatcher::hear(Turn& turn, Partial message) {
@@ -226,7 +232,11 @@ void Dispatcher::hear(Turn& turn, Partial message) {
       continue;
     }
     add(job, item);
-    flights_.for_twins(job, [&](Slot twin) { add(twin, item); });
+    flights_.for_twins(job, [&](Slot twin) {
+      if (turn.n_twin_parts++ >= kTwinPartsPerTurn) return false;
+      add(twin, item);
+      return true;
+    });
   }
 }
 

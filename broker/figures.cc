@@ -10,9 +10,11 @@ double number(uint64_t value) {
 }
 
 void add_queue(MetricPage& page, const BrokerFigures& figures) {
-  const std::string depth = "tandem_queue_depth",
-                    depth_help = "Jobs without an outcome, by what they wait for.";
+  const std::string
+      depth = "tandem_queue_depth",
+      depth_help = "Jobs without an outcome, by what they wait for; those that joined wait for an equal one.";
   page.gauge(depth, depth_help, number(figures.n_ready), {{"state", "ready"}});
+  page.gauge(depth, depth_help, number(figures.n_joined), {{"state", "joined"}});
   page.gauge(depth, depth_help, number(figures.n_delayed), {{"state", "delayed"}});
   page.gauge(depth, depth_help, number(figures.n_leased), {{"state", "leased"}});
   page.gauge("tandem_queue_oldest_ready_seconds",
@@ -101,6 +103,7 @@ void add_workers(MetricPage& page, const BrokerFigures& figures) {
 BrokerFigures figures_of(const Dispatcher& dispatcher, int64_t wall_ms) {
   BrokerFigures figures;
   figures.n_ready = dispatcher.n_ready();
+  figures.n_joined = dispatcher.n_joined();
   figures.n_delayed = dispatcher.n_delayed();
   figures.n_leased = dispatcher.n_leased();
   figures.n_finished_kept = dispatcher.n_finished_kept();

@@ -31,7 +31,7 @@ struct WorkerFigures {
 };
 
 struct BrokerFigures {
-  uint64_t n_ready = 0, n_delayed = 0, n_leased = 0;
+  uint64_t n_ready = 0, n_joined = 0, n_delayed = 0, n_leased = 0;
   uint64_t n_finished_kept = 0, n_dead_kept = 0;
   uint64_t oldest_ready_ms = 0;
   uint64_t n_clients = 0;  // with jobs here, finished ones too, or with some a moment ago

@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -34,6 +36,7 @@ class Flights {
     }
     (*jobs_)[job].waits = Waits::kTwin;
     twins_[leader].push_back(*jobs_, job);
+    ++n_waiting_;
     return false;
   }
 
@@ -69,25 +72,50 @@ class Flights {
     found->second.remove(*jobs_, job);
     if (found->second.empty()) twins_.erase(found);
     record.waits = Waits::kNothing;
+    --n_waiting_;
   }
 
-  // The job does not lead any more. Gives those that waited for it, in the order in which they came, waiting
-  // for nothing. Empty if nobody did, or it did not lead.
-  std::vector<Slot> land(Slot job) {
-    if (leaders_.find((*jobs_)[job].payload_hash, at()) != job) return {};
-    leaders_.erase((*jobs_)[job].payload_hash, job);
-    std::vector<Slot> waiting;
+  // Those that wait for the job, the first `n_max` in the order in which they came, now wait for nothing.
+  // When no more wait the job does not lead any more. Empty if nobody did, or it did not lead.
+  std::vector<Slot> land(Slot job, size_t n_max = SIZE_MAX) {
+    if (!leads(job)) return {};
+    std::vector<Slot> landed;
     const auto found = twins_.find(job);
-    if (found == twins_.end()) return waiting;
-    SlotList list = std::exchange(found->second, {});
-    twins_.erase(found);
-    while (!list.empty()) {
-      const Slot twin = list.first();
-      list.remove(*jobs_, twin);
+    for (; found != twins_.end() && !found->second.empty() && landed.size() < n_max; --n_waiting_) {
+      const Slot twin = found->second.first();
+      found->second.remove(*jobs_, twin);
       (*jobs_)[twin].waits = Waits::kNothing;
-      waiting.push_back(twin);
+      landed.push_back(twin);
     }
-    return waiting;
+    if (found != twins_.end() && !found->second.empty()) return landed;
+    if (found != twins_.end()) twins_.erase(found);
+    leaders_.erase((*jobs_)[job].payload_hash, job);
+    return landed;
+  }
+
+  // The job does not lead any more; one of those that wait for it does, and now waits for nothing. The best
+  // of the first few, by `is_better(a, b)`: millions may wait. kNoSlot if nobody does, or the job did not
+  // lead.
+  template <typename IsBetter>
+  Slot hand_over(Slot job, IsBetter&& is_better) {
+    constexpr int kLookedAt = 16;
+    if (!leads(job)) return kNoSlot;
+    leaders_.erase((*jobs_)[job].payload_hash, job);
+    auto twins = twins_.extract(job);
+    if (twins.empty()) return kNoSlot;
+    Slot next = twins.mapped().first();
+    Slot twin = (*jobs_)[next].next;
+    for (int i = 1; i < kLookedAt && twin != kNoSlot; ++i, twin = (*jobs_)[twin].next) {
+      if (is_better(twin, next)) next = twin;
+    }
+    twins.mapped().remove(*jobs_, next);
+    --n_waiting_;
+    (*jobs_)[next].waits = Waits::kNothing;
+    leaders_.insert((*jobs_)[next].payload_hash, next);
+    if (twins.mapped().empty()) return next;
+    twins.key() = next;
+    twins_.insert(std::move(twins));
+    return next;
   }
 
   size_t n_twins(Slot leader) const {
@@ -95,18 +123,23 @@ class Flights {
     return found == twins_.end() ? 0 : found->second.size();
   }
 
-  // Calls visit(slot) for each job that waits for `leader`.
+  // Calls visit(slot) for the jobs that wait for `leader` until it says false.
   template <typename Visit>
   void for_twins(Slot leader, Visit&& visit) const {
     const auto found = twins_.find(leader);
     if (found == twins_.end()) return;
-    for (Slot twin = found->second.first(); twin != kNoSlot; twin = (*jobs_)[twin].next) visit(twin);
+    for (Slot twin = found->second.first(); twin != kNoSlot && visit(twin);) twin = (*jobs_)[twin].next;
   }
 
+  size_t n_waiting() const { return n_waiting_; }  // for any other
+
  private:
+  bool leads(Slot job) const { return leader_of(job) == job; }
+
   JobTable* jobs_;
   SlotIndex<ByPayload> leaders_;
   std::unordered_map<Slot, SlotList> twins_;  // by leader, if there are any
+  size_t n_waiting_ = 0;
 };
 
 }  // namespace tandem::broker

@@ -42,6 +42,7 @@ struct TurnStart {
   // Bytes of results that it has room for; and whether that is enough to ask workers for more of them.
   uint64_t result_room_bytes = std::numeric_limits<uint64_t>::max();
   bool may_lend = true;
+  bool is_last = false;  // what waits to be written down does not wait any more
   uint64_t journal_bytes = 0;
   uint64_t journal_bytes_max = 0;
 };
@@ -78,6 +79,9 @@ struct Plan {
   std::vector<OutcomeGroup> outcomes;
 
   std::vector<Parting> partings;
+
+  // Questions for which this turn had no time, to be heard first in the next one.
+  std::vector<Event> unheard;
 
   // When to take the next turn even if nothing is heard.
   TimePoint wake_at;

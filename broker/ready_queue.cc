@@ -14,7 +14,13 @@ size_t ReadyQueue::level_of(const JobRecord& job) {
 }
 
 void ReadyQueue::skip_left(Line& line) {
-  while (!line.arrived.empty() && line.arrived.front().slot == kNoSlot) line.arrived.pop_front();
+  for (; !line.arrived.empty() && line.arrived.front().slot == kNoSlot; --line.n_left)
+    line.arrived.pop_front();
+  // One that waits long must not keep the places of all that came and went after it.
+  constexpr size_t kTidyAt = 64;
+  if (line.n_left < line.arrived.size() / 2 + kTidyAt) return;
+  std::erase_if(line.arrived, [](const JobTable::Ticket& one) { return one.slot == kNoSlot; });
+  line.n_left = 0;
 }
 
 ReadyQueue::Line& ReadyQueue::line_of(Level& level, uint32_t client) {
@@ -106,6 +112,7 @@ void ReadyQueue::take(Level& level, Line& line, Slot slot) {
                                                          : JobTable::place_of(line.arrived, job.sequence);
     TANDEM_ASSERT(place != line.arrived.end() && place->slot == slot, "a job is where it was put");
     place->slot = kNoSlot;
+    ++line.n_left;
     skip_left(line);
   }
   --n_jobs_;
@@ -134,6 +141,7 @@ void ReadyQueue::put_in_front(ReadyQueue&& other) {
       Line& line = line_of(level, client);
       from.arrived.insert(from.arrived.end(), line.arrived.begin(), line.arrived.end());
       line.arrived = std::move(from.arrived);
+      line.n_left += from.n_left;
       line.arrived_last = std::max(line.arrived_last, from.arrived_last);
       line.returned.merge(from.returned);
       line.dated.merge(from.dated);

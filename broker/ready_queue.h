@@ -54,6 +54,7 @@ class ReadyQueue {
     Sequence arrived_last = 0;             // of those that came into it
     std::map<Sequence, Slot> returned;     // those that came back
     std::set<std::tuple<int64_t, Sequence, Slot>> dated;  // those with a deadline
+    size_t n_left = 0;                                    // of arrived: kNoSlot
     size_t n_jobs = 0;
   };
   // The clients with jobs of one urgency and priority.

@@ -52,6 +52,44 @@ TEST_F(DispatcherFlightsTest, ATwinOutlivesItsCancelledLeader) {
   EXPECT_THAT(published(), ElementsAre("carl/ third done: hello", "carl/ twin done: hello"));
 }
 
+TEST_F(DispatcherFlightsTest, ThoseThatWaitCountAsReadyAndAsJoinedOnce) {
+  submit("first");
+  for (int i = 0; i < 100; ++i) submit("twin " + std::to_string(i), {.of = "first"});
+  EXPECT_EQ(status().ready, 101u);
+  EXPECT_EQ(dispatcher_->n_ready(), 1u);
+  EXPECT_EQ(dispatcher_->n_joined(), 100u);
+  EXPECT_EQ(status().joined_total, 100u);
+  cancel("first");
+  for (int i = 0; i < 50; ++i) cancel("twin " + std::to_string(i));
+  EXPECT_EQ(status().ready, 50u);
+  EXPECT_EQ(dispatcher_->n_joined(), 49u);
+  EXPECT_EQ(status().joined_total, 100u) << "nobody joined again";
+  ready("ann", 5);
+  EXPECT_THAT(assignments(), ElementsAre("twin 50 -> ann, attempt 1"));
+  finish("ann", "twin 50", 1, "hello");
+  EXPECT_EQ(published().size(), 101u);
+  EXPECT_EQ(status().ready, 0u);
+}
+
+// Of those that wait, the most urgent goes on, and then that of the client with the fewest jobs.
+TEST_F(DispatcherFlightsTest, WhoTakesOverIsNotInTheLineOfAClientWithMany) {
+  for (int i = 0; i < 20; ++i) submit("other " + std::to_string(i), {.client = "bulk"});
+  submit("first", {.client = "carl"});
+  submit("of many", {.client = "bulk", .of = "first"});
+  submit("of few", {.client = "cora", .of = "first"});
+  cancel("first");
+  ready("ann", 2);
+  EXPECT_THAT(assignments(), ::testing::Contains("of few -> ann, attempt 1"));
+}
+
+TEST_F(DispatcherFlightsTest, PartsGoToTheFirstThousandOfThoseThatWait) {
+  ready("ann", 5);
+  submit("first");
+  for (int i = 0; i < 1'500; ++i) submit("twin " + std::to_string(i), {.of = "first"});
+  part("ann", "first", 1, "hel");
+  EXPECT_EQ(published().size(), 1'001u);
+}
+
 TEST_F(DispatcherFlightsTest, ATwinOutlivesItsExpiredLeader) {
   ready("ann", 1);
   submit("first", {.ttl_ms = 5'000});

@@ -100,6 +100,47 @@ TEST_F(DispatcherResultsTest, WhenRoomIsShortWhatArrivedIsForgottenBeforeItsTime
   EXPECT_EQ(fetch("two"), "two done, attempt 1: answer to two");
 }
 
+// Or it would be collected again after an orderly end.
+TEST_F(DispatcherResultsTest, TheLastTurnWritesDownWhatArrived) {
+  do_job("one");
+  do_job("two");
+  acknowledge("one");
+  const Plan plan =
+      dispatcher_->turn({.time = clock_.now(), .wall_ms = clock_.wall_ms(), .is_last = true}, {});
+  ASSERT_TRUE(journal_.commit(plan.facts));
+  restart();
+  EXPECT_THAT(collect(), ElementsAre("two"));
+}
+
+// A turn answers what it has time for; the others are not forgotten.
+TEST_F(DispatcherResultsTest, QuestionsThatTakeLongAreHeardOverSeveralTurns) {
+  for (int i = 0; i < 1'000; ++i) submit("job " + std::to_string(i));
+  std::vector<Event> questions;
+  for (uint64_t i = 1; i <= 40; ++i) {
+    questions.push_back({{Door::kSubmit, "conn " + std::to_string(i)}, List{i, false, "", 0, 1'000}});
+  }
+  questions.push_back({{Door::kSubmit, "conn-carl"}, Submit{50, "carl", {{.id = id("new"), .payload = "text"}}}});
+  std::vector<uint64_t> answered;
+  int n_turns = 0;
+  for (; !questions.empty(); ++n_turns) {
+    ASSERT_LT(n_turns, 40);
+    Plan plan = dispatcher_->turn({.time = clock_.now(), .wall_ms = clock_.wall_ms()}, std::move(questions));
+    if (n_turns == 0) {
+      EXPECT_EQ(plan.facts.accepted.size(), 1u) << "that is no question";
+    }
+    for (const Speech& speech : plan.speeches) {
+      if (const auto* listed = std::get_if<Listed>(&speech.message)) {
+        EXPECT_GE(listed->jobs.size(), 1'000u);
+        answered.push_back(listed->request);
+      }
+    }
+    questions = std::move(plan.unheard);
+  }
+  EXPECT_GT(n_turns, 1);
+  ASSERT_EQ(answered.size(), 40u);
+  EXPECT_TRUE(std::is_sorted(answered.begin(), answered.end()));
+}
+
 TEST_F(DispatcherResultsTest, WhoeverLeavesItsOutcomesThereDoesNotKeepThoseOfOthersThere) {
   for (const bool comes_back : {false, true}) {
     const std::string at = comes_back ? "again " : "";

@@ -87,6 +87,26 @@ TEST_F(ReadyQueueTest, AJobThatLeftFromBetweenOthersIsGoneForThisQueue) {
   EXPECT_THAT(pop_all(), ElementsAre(1, 3));
 }
 
+// While one waits, thousands may come and go behind it.
+TEST_F(ReadyQueueTest, ManyThatLeaveFromBetweenOthersTakeNobodysPlace) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  push(1);
+  std::vector<Sequence> kept = {1};
+  for (Sequence sequence = 2; sequence <= 2'000; ++sequence) {
+    push(sequence);
+    if (random() % 20 == 0) {
+      kept.push_back(sequence);
+    } else {
+      queue_.remove(slots_[sequence]);
+    }
+    ASSERT_EQ(queue_.size(), kept.size());
+    ASSERT_EQ(queue_.peek(), slots_[1]);
+  }
+  EXPECT_EQ(pop_all(), kept);
+}
+
 TEST_F(ReadyQueueTest, InteractiveGoesBeforeBulkAndThenPriorityDecides) {
   for (Sequence sequence = 1; sequence <= 5; ++sequence) add(sequence);
   job(2).priority = 9;

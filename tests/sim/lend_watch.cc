@@ -24,7 +24,7 @@ bool is_healthy(const World& world, const Worker& worker) {
 
 void LendWatch::look(const SimBroker& broker, const SimBroker::Turn& turn) {
   check_room(broker, turn);
-  check_idle(broker, turn);
+  check_idle(broker);
   if (world_.phase == Phase::kCalm) check_order(turn);
 }
 
@@ -78,16 +78,17 @@ void LendWatch::check_room(const SimBroker& broker, const SimBroker::Turn& turn)
 
 // Nobody has room while something waits: a worker that counts no cost may have any job, and one without jobs,
 // too. Jobs that go out alone wait for a worker without jobs, and it for them.
-void LendWatch::check_idle(const SimBroker& broker, const SimBroker::Turn& turn) {
-  if (turn.after.status.ready == 0 || broker.is_in_grace()) return;
+void LendWatch::check_idle(const SimBroker& broker) {
+  const size_t n_ready = broker.dispatcher().n_ready();  // not those that wait for an equal one
+  if (n_ready == 0 || broker.is_in_grace()) return;
   const WorkerTable& workers = broker.dispatcher().workers();
-  const bool all_go_alone = turn.after.status.ready <= broker.dispatcher().n_alone();
+  const bool all_go_alone = n_ready <= broker.dispatcher().n_alone();
   for (const auto& [name, number] : workers.all()) {
     const Worker& worker = workers[number];
     if (!worker.leases.empty() && (worker.is_kept_free || all_go_alone)) continue;
     const bool takes_any = worker.leases.empty() || worker.cost_max == 0;
     if (is_healthy(world_, worker) && takes_any && worker.leases.size() < worker.credit_max) {
-      world_.wrong(name + " has room, and " + std::to_string(turn.after.status.ready) + " jobs wait");
+      world_.wrong(name + " has room, and " + std::to_string(n_ready) + " jobs wait");
     }
   }
 }

@@ -61,7 +61,7 @@ class LendWatch {
 
  private:
   void check_room(const SimBroker& broker, const SimBroker::Turn& turn);
-  void check_idle(const SimBroker& broker, const SimBroker::Turn& turn);
+  void check_idle(const SimBroker& broker);
   void check_order(const SimBroker::Turn& turn);
 
   World& world_;
