@@ -83,7 +83,10 @@ std::vector<Event> Ports::receive(Duration time, Wake& stop, Wake& written) {
     follow_the_list();
     hear_subscriptions();
   } else {
-    wait({work_, results_in_, submit_, stop, written}, time);
+    // Also where nothing is published for long: ZeroMQ frees what it holds of connections that came and went
+    // when their socket is used.
+    wait({work_, results_in_, submit_, results_out_, stop, written}, time);
+    results_out_.hear_subscriptions();
   }
   // Workers first: what they say makes room for what clients bring. And heartbeats before results, in the
   // order in which a worker sends them.
