@@ -18,6 +18,7 @@
 #include "shared/base/places.h"
 #include "shared/base/ready_line.h"
 #include "shared/base/service_manager.h"
+#include "shared/base/standard_output.h"
 #include "shared/base/stop_signal.h"
 #include "shared/metrics/metrics_server.h"
 #include "shared/metrics/process_metrics.h"
@@ -29,10 +30,17 @@ namespace {
 // Exit statuses.
 constexpr int kFailed = 1;
 constexpr int kBadUsage = 2;
+constexpr int kNotWritten = 4;
 
 int complain(const Error& error, int status) {
   std::fprintf(stderr, "tandem-broker: %s\n", error.text.c_str());
   return status;
+}
+
+// Of what was asked to be printed.
+int printed_well() {
+  const auto written = flush_standard_output();
+  return written ? 0 : complain(written.error(), kNotWritten);
 }
 
 // The folder of the default sockets is made by whoever starts first, for this user alone.
@@ -120,14 +128,14 @@ int main_program(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kBadUsage;
+    return app.exit(error) == 0 ? printed_well() : kBadUsage;
   }
 
   std::string printed;
   const auto config = load_config(sources, &printed);
   if (!config) return complain(config.error(), kBadUsage);
   if (print_config) std::fputs(printed.c_str(), stdout);
-  if (print_config || check_config) return 0;
+  if (print_config || check_config) return printed_well();
   if (upkeep.parsed()) return upkeep.run(config->journal.folder);
   if (auto set = set_log_level(config->log_level); !set) return complain(set.error(), kBadUsage);
   return run(*config, ready_fd);

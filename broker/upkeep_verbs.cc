@@ -1,5 +1,7 @@
 #include "broker/upkeep_verbs.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@
 #include "broker/upkeep/journal_reader.h"
 #include "shared/base/file.h"
 #include "shared/base/format.h"
+#include "shared/base/standard_output.h"
 #include "shared/store/compact.h"
 
 namespace tandem::broker {
@@ -28,22 +31,36 @@ namespace fs = std::filesystem;
 constexpr int kGood = 0;
 constexpr int kFailed = 1;
 constexpr int kNothingThere = 2;
+constexpr int kNotWritten = 4;
 
 int complain(const Error& error) {
   std::fprintf(stderr, "tandem-broker: %s\n", error.text.c_str());
   return error.code == ErrorCode::kCorrupt ? kFailed : kNothingThere;
 }
 
+// What was printed and is lost is no success.
+int printed_well(int status) {
+  const auto written = flush_standard_output();
+  if (written) return status;
+  complain(written.error());
+  return status == kGood ? kNotWritten : status;
+}
+
+// fmt::print() throws where the disk is full.
+template <typename... Args>
+void say(fmt::format_string<Args...> format, Args&&... args) {
+  std::fputs(fmt::format(format, std::forward<Args>(args)...).c_str(), stdout);
+}
+
 // LMDB trusts what it reads: a tree that is broken, or a file that ends too early, ends the process. So that
-// is another one. Its exit status, or 128 and the signal that ended it.
+// is another one, which does not outlive this one. Its exit status, or 128 and the signal that ended it.
 int in_child(const std::function<int()>& body) {
   std::fflush(nullptr);
   const pid_t child = ::fork();
   if (child < 0) return complain({ErrorCode::kIo, std::string("cannot fork: ") + std::strerror(errno)});
   if (child == 0) {
-    const int status = body();
-    std::fflush(nullptr);
-    ::_exit(status);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::_exit(printed_well(body()));
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -67,15 +84,15 @@ void print(const JournalReader& journal, const JournalReport& report) {
   }
   std::error_code error;
   const uintmax_t file = fs::file_size(journal.environment().folder() / "data.mdb", error);
-  fmt::print("journal {}\nformat version {}\n", journal.environment().folder().string(), kFormatVersion);
-  fmt::print("facts accepted={} finished={} acknowledged={}\njobs{}\n", report.n_accepted, report.n_finished,
-             report.n_acknowledged, jobs);
+  say("journal {}\nformat version {}\n", journal.environment().folder().string(), kFormatVersion);
+  say("facts accepted={} finished={} acknowledged={}\njobs{}\n", report.n_accepted, report.n_finished,
+      report.n_acknowledged, jobs);
   if (const auto usage = journal.usage()) {
-    fmt::print("bytes payloads={} used={} file={} limit={}\n", mib(report.payload_bytes),
-               mib(usage->bytes_used), mib(error ? 0 : file), mib(usage->bytes_max));
+    say("bytes payloads={} used={} file={} limit={}\n", mib(report.payload_bytes), mib(usage->bytes_used),
+        mib(error ? 0 : file), mib(usage->bytes_max));
   }
   if (report.n_facts > 0) {
-    fmt::print("oldest {}\nnewest {}\n", utc_text(report.oldest_ms), utc_text(report.newest_ms));
+    say("oldest {}\nnewest {}\n", utc_text(report.oldest_ms), utc_text(report.newest_ms));
   }
 }
 
@@ -89,19 +106,19 @@ int check_here(const fs::path& folder, bool is_quiet) {
   if (shows_progress) fmt::print(stderr, "\r\x1b[K");
   if (!report) return complain(report.error());
   if (!is_quiet) print(*journal, *report);
-  for (const std::string& damage : report->damages) fmt::print("damage: {}\n", damage);
+  for (const std::string& damage : report->damages) say("damage: {}\n", damage);
   if (report->n_damages > report->damages.size()) {
-    fmt::print("and {} more\n", report->n_damages - report->damages.size());
+    say("and {} more\n", report->n_damages - report->damages.size());
   }
-  if (!is_quiet) fmt::print("{}\n", report->n_damages == 0 ? "good" : "damaged");
+  if (!is_quiet) say("{}\n", report->n_damages == 0 ? "good" : "damaged");
   return report->n_damages == 0 ? kGood : kFailed;
 }
 
 int check_folder(const fs::path& folder, bool is_quiet) {
   const int status = in_child([&] { return check_here(folder, is_quiet); });
   if (status <= 128) return status;
-  fmt::print("damage: journal {}: its pages cannot be followed, or its file was cut short (signal {})\n",
-             folder.string(), status - 128);
+  say("damage: journal {}: its pages cannot be followed, or its file was cut short (signal {})\n",
+      folder.string(), status - 128);
   return kFailed;
 }
 
@@ -132,8 +149,8 @@ int compact_folder(const fs::path& folder) {
     complain(sizes.error());
     return sizes.error().code == ErrorCode::kExists ? kNothingThere : kFailed;
   }
-  fmt::print("compacted {}: {} before, {} now\n", folder.string(), mib(sizes->bytes_before),
-             mib(sizes->bytes_after));
+  say("compacted {}: {} before, {} now\n", folder.string(), mib(sizes->bytes_before),
+      mib(sizes->bytes_after));
   return kGood;
 }
 
@@ -172,8 +189,8 @@ int back_up(const fs::path& folder, fs::path destination) {
     return copied.error().code == ErrorCode::kExists ? kNothingThere : kFailed;
   }
   std::error_code error;
-  fmt::print("backed up {} to {}: {}\n", folder.string(), destination.string(),
-             mib(fs::file_size(destination / "data.mdb", error)));
+  say("backed up {} to {}: {}\n", folder.string(), destination.string(),
+      mib(fs::file_size(destination / "data.mdb", error)));
   return kGood;
 }
 
@@ -191,7 +208,7 @@ void UpkeepVerbs::add_to(CLI::App& app) {
   backup->add_option("FOLDER", destination, "where to, a new or empty folder")->required();
   dump->add_flag("--json", json, "an object a line");
   dump->add_flag("--payloads", payloads, "with payloads: texts of users");
-  check->footer("Exit status: 0 good, 1 damaged, 2 no journal there.");
+  check->footer("Exit status: 0 good, 1 damaged, 2 no journal there, 4 good, and what was printed is lost.");
   for (CLI::App* verb : {check, dump, compact, backup}) verb->fallthrough();
   app.require_subcommand(0, 1);
 }
@@ -202,10 +219,10 @@ bool UpkeepVerbs::parsed() const {
 
 int UpkeepVerbs::run(const fs::path& configured) const {
   const fs::path journal = folder.empty() ? configured : fs::path(folder);
-  if (check->parsed()) return check_folder(journal, false);
-  if (dump->parsed()) return dump_folder(journal, {json, payloads});
-  if (compact->parsed()) return compact_folder(journal);
-  return back_up(journal, destination);
+  if (check->parsed()) return printed_well(check_folder(journal, false));
+  if (dump->parsed()) return printed_well(dump_folder(journal, {json, payloads}));
+  if (compact->parsed()) return printed_well(compact_folder(journal));
+  return printed_well(back_up(journal, destination));
 }
 
 }  // namespace tandem::broker

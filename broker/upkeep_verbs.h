@@ -20,7 +20,8 @@ struct UpkeepVerbs {
   void add_to(CLI::App& app);
   bool parsed() const;
   // Does what was asked for with the journal in `configured`, unless another folder was given. The exit
-  // status: 0 good, 1 damage or failure, 2 no journal there, or one that cannot be opened.
+  // status: 0 good, 1 damage or failure, 2 no journal there, or one that cannot be opened, 4 good, and what
+  // was printed is lost (a full disk; not a pipe that nobody reads).
   int run(const std::filesystem::path& configured) const;
 };
 

@@ -6,6 +6,7 @@
 
 #include "client/cli/program.h"
 #include "shared/base/file.h"
+#include "shared/base/standard_output.h"
 #include "shared/net/allowlist.h"
 #include "shared/net/keys.h"
 
@@ -47,6 +48,16 @@ std::string public_file(const std::string& secret_file) {
   return (has_end ? secret_file.substr(0, secret_file.size() - kEnd.size()) : secret_file) + ".pub";
 }
 
+// To standard output. The key file is there by now and is not made again, so a line that is lost is said.
+int hand_out(const std::string& line) {
+  std::cout << line << "\n";
+  const auto written = flush_standard_output();
+  if (written) return kGood;
+  return complain(
+      "keygen", {written.error().code, written.error().text + "; the key is made, and the line is: " + line},
+      kBroken);
+}
+
 int keygen(const KeygenOptions& options) {
   const auto pair = make_key_pair(options.name);
   if (!pair) return complain("keygen", pair.error(), exit_code_of(pair.error()));
@@ -69,16 +80,14 @@ int keygen(const KeygenOptions& options) {
     }
     std::cerr << "secret key: " << options.out << " (security.secret_key_file of the broker; keep it there)\n"
               << "public key: " << file << " (security.server_key of workers and clients)\n";
-    std::cout << pair->public_key << "\n";
-    return kGood;
+    return hand_out(pair->public_key);
   }
   const auto role = parse_role(options.role);
   if (!role) return complain("keygen", role.error(), kUsage);
   std::cerr << "secret key: " << options.out << " (security.key_file; keep it there)\n"
             << "public key: " << pair->public_key << "\n"
             << "line for the broker's allow file:\n";
-  std::cout << allow_line({*role, pair->name}, pair->public_key) << "\n";
-  return kGood;
+  return hand_out(allow_line({*role, pair->name}, pair->public_key));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "client/cli/program.h"
 #include "shared/base/log.h"
+#include "shared/base/standard_output.h"
 
 namespace {
 
@@ -23,8 +24,24 @@ command. `tandem VERB --help` tells the rest.)";
 
 constexpr const char* kFooter =
     R"(Exit codes: 0 all is well, 1 some rows failed or got worse, 2 wrong usage, 3 no broker
-answers, 4 the run broke off (disk full, worker died), 130 interrupted.
+answers, 4 the run broke off (disk full, worker died) or its output was lost, 130 interrupted.
 Environment: TANDEM_BROKER (as --broker), TANDEM_RUN_DIR, XDG_CACHE_HOME, NO_COLOR.)";
+
+// " dead ls"
+std::string verb_of(const CLI::App& app) {
+  std::string verb;
+  for (auto found = app.get_subcommands(); !found.empty(); found = found.front()->get_subcommands())
+    verb += " " + found.front()->get_name();
+  return verb;
+}
+
+// The one place that sees to it that a verb whose output is lost did not go well.
+int finish(const CLI::App& app, int exit_code) {
+  const auto written = tandem::flush_standard_output();
+  if (written || exit_code > tandem::cli::kSomeFailed) return exit_code;
+  std::fprintf(stderr, "tandem%s: %s\n", verb_of(app).c_str(), written.error().text.c_str());
+  return tandem::cli::kBroken;
+}
 
 }  // namespace
 
@@ -53,10 +70,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // help and version
-    std::string verb;
-    for (auto found = app.get_subcommands(); !found.empty(); found = found.front()->get_subcommands())
-      verb += " " + found.front()->get_name();
+    if (error.get_exit_code() == 0) return finish(app, app.exit(error));  // help and version
+    const std::string verb = verb_of(app);
     std::fprintf(stderr, "tandem%s: %s\nTry: tandem%s --help\n", verb.c_str(), error.what(), verb.c_str());
     return tandem::cli::kUsage;
   }
@@ -64,5 +79,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "tandem: expected a verb, such as run, submit, chat or jobs\nTry: tandem --help\n");
     return tandem::cli::kUsage;
   }
-  return program.exit_code;
+  return finish(app, program.exit_code);
 }

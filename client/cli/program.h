@@ -20,12 +20,12 @@ enum ExitCode : int {
   kSomeFailed = 1,  // the run is complete, some of its rows are errors; of a comparison: some got worse
   kUsage = 2,       // the command line, or a file it names, is not as it must be
   kNoBroker = 3,    // nobody answers at the endpoint
-  kBroken = 4,      // the run could not be finished: a full disk, a worker that died
+  kBroken = 4,      // the run could not be finished: a full disk, a worker that died; or its output is lost
   kInterrupted = 130,
 };
 
 // What main() gives to every verb. A verb's callback runs inside the parsing of the command line and leaves
-// its exit code here.
+// its exit code here. Afterwards main() looks whether what was printed has arrived; kBroken when it is lost.
 struct Program {
   StopSignal& stop;
   int exit_code = kGood;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <iostream>
 #include <memory>
 
@@ -68,6 +69,13 @@ void print(const std::vector<FetchedItem>& items, const ResultsOptions& options)
                             terminal_width(STDOUT_FILENO, 160));
 }
 
+// What is acknowledged may be forgotten, so it must have been written. Also kIo: nobody reads the pipe.
+Result<void> check_shown() {
+  std::cout.flush();
+  if (std::cout && std::ferror(stderr) == 0) return {};
+  return fail(ErrorCode::kIo, "cannot write to standard output; not acknowledged");
+}
+
 int results(const ResultsOptions& options, Program& program) {
   const auto stop = [&] { return program.stop.requested(); };
   const auto failed = [](const Error& error) { return complain("results", error, exit_code_of(error)); };
@@ -83,7 +91,6 @@ int results(const ResultsOptions& options, Program& program) {
     if (!items) return failed(items.error());
     if (items->empty()) break;
     print(*items, options);
-    std::cout.flush();
     n_shown += items->size();
     if (!options.ack) {
       if (items->size() == options.limit)
@@ -92,7 +99,7 @@ int results(const ResultsOptions& options, Program& program) {
     }
     std::vector<JobId> ids;
     for (const FetchedItem& item : *items) ids.push_back(item.id);
-    if (!std::cout) return complain("results", {ErrorCode::kIo, "cannot write to standard output"}, kBroken);
+    if (const auto shown = check_shown(); !shown) return complain("results", shown.error(), kBroken);
     client.acknowledge(ids);
   }
   if (n_shown == 0 && !options.json) {
@@ -147,11 +154,14 @@ int result(const ResultsOptions& options, Program& program) {
           kSomeFailed);
     }
     if (!is_finished(item.state)) return kSomeFailed;
-    if (options.ack) client.acknowledge({*id});
     const auto outcome = outcome_of(item);
-    if (!outcome) return options.json ? kSomeFailed : complain("result", outcome.error(), kSomeFailed);
-    if (!options.json) print_result(*outcome);
-    return kGood;
+    if (!outcome && !options.json) complain("result", outcome.error(), kSomeFailed);
+    if (outcome && !options.json) print_result(*outcome);
+    if (options.ack) {
+      if (const auto shown = check_shown(); !shown) return complain("result", shown.error(), kBroken);
+      client.acknowledge({*id});
+    }
+    return outcome ? kGood : kSomeFailed;
   }
 }
 

@@ -15,6 +15,7 @@
 #include "client/cli/queue_options.h"
 #include "client/cli/row.h"
 #include "shared/base/limits.h"
+#include "shared/base/standard_output.h"
 #include "shared/base/utf8.h"
 
 namespace tandem::cli {
@@ -71,7 +72,12 @@ int leave(Connection& connection, const JobRequest& job, const SubmitOptions& qu
     return complain("submit", id.error(), code == kUsage ? kSomeFailed : code);
   }
   std::cout << (json ? id_json(*id) : id->to_string()) << "\n";
-  return kGood;
+  const auto written = flush_standard_output();
+  if (written) return kGood;
+  return complain(
+      "submit",
+      {written.error().code, written.error().text + "; the job is in the queue: " + id->to_string()},
+      kBroken);
 }
 
 int submit(const SubmitVerbOptions& options, Program& program) {

@@ -12,6 +12,7 @@
 #include "client/cli/terminal.h"
 #include "client/cli/top_frame.h"
 #include "client/cli/width.h"
+#include "shared/base/standard_output.h"
 
 namespace tandem::cli {
 namespace {
@@ -45,7 +46,9 @@ int print_frames(const TopOptions& options, Client& client, const std::string& w
     if (!status) return complain("top", status.error(), exit_code_of(status.error()));
     if (options.json) {
       std::printf("%s\n", status_json(*status).c_str());
-      if (std::fflush(stdout) != 0) return kBroken;
+      const auto written = flush_standard_output();
+      if (!written) return complain("top", written.error(), kBroken);
+      if (std::ferror(stdout) != 0) return kBroken;  // nobody reads any more
       if (options.once) return kGood;
     }
     history.add(std::move(*status), clock.now());

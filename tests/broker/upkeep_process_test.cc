@@ -60,6 +60,19 @@ class UpkeepProcessTest : public ::testing::Test {
     return run_process(arguments);
   }
 
+  // The same with standard output on a disk without room, or with the reader of the pipe gone.
+  RunResult lost_verb(const std::string& to, const std::vector<std::string>& arguments) const {
+    const std::string nobody =
+        "rm -f pipe; mkfifo pipe && exec 3<>pipe 4>pipe && exec 3>&- >&4 4>&- && exec \"$@\"";
+    std::vector<std::string> argv = {
+        "/bin/sh", "-c",
+        "cd '" + folder_.path().string() + "' && " + (to.empty() ? nobody : "exec \"$@\" > " + to), "sh",
+        (testing::bin_dir() / "tandem-broker").string()};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    argv.push_back("--set=journal.folder=" + journal());
+    return run_process(argv);
+  }
+
   // Submits jobs of 10 kB and waits until they are on disk.
   void submit(int from, int to) {
     auto socket = DealerSocket::connect(net_, endpoint("submit"));
@@ -152,6 +165,29 @@ TEST_F(UpkeepProcessTest, ADumpTellsEveryFact) {
   EXPECT_THAT(run.out, StartsWith("1 accepted job=" + job_id_from_key("0").to_string() + " client=carl"));
   EXPECT_THAT(run.out, ::testing::Not(HasSubstr("xxx")));
   EXPECT_THAT(verb({"dump", "--json", "--payloads"}).out, HasSubstr("\"payload\":\"1xxx"));
+}
+
+TEST_F(UpkeepProcessTest, OutputThatIsLostIsNoSuccess) {
+  start_broker();
+  submit(0, 10);
+  stop_broker();
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"check"},
+                                             {"dump"},
+                                             {"dump", "--payloads"},
+                                             {"compact"},
+                                             {"backup", (folder_ / "copy").string()},
+                                             {"--print-config"},
+                                             {"--help"}}) {
+    const RunResult run = lost_verb("/dev/full", arguments);
+    EXPECT_EQ(run.status, 4) << arguments.front();
+    EXPECT_THAT(run.err, HasSubstr("tandem-broker: standard output: cannot write")) << arguments.front();
+  }
+  EXPECT_EQ(lost_verb("", {"dump"}).status, 128 + SIGPIPE) << "as any program whose reader has gone";
+
+  // Damage is the worse news, however much of it there is to print.
+  damage_a_payload();
+  EXPECT_EQ(lost_verb("/dev/full", {"check"}).status, 1);
 }
 
 TEST_F(UpkeepProcessTest, ABackupIsMadeBesideTheBrokerAndIsAJournal) {

@@ -119,6 +119,66 @@ TEST_F(TandemWithBroker, TopPrintsAFrameWhereThereIsNoTerminal) {
   EXPECT_EQ(json::parse(run.out)["workers"][0]["name"], "null-1");
 }
 
+// A script whose disk is full must not believe that it has the result.
+TEST_F(TandemWithBroker, WhatCannotBeWrittenIsNotAcknowledged) {
+  const std::string id = first_line(tandem({"submit", "--detach", "--task", "echo", "a"}).out);
+  for (const Lost lost : {Lost::kDiskFull, Lost::kNobodyReads}) {
+    for (const std::vector<std::string>& verb :
+         std::vector<std::vector<std::string>>{{"result", id}, {"result", id, "--json"}, {"results"}}) {
+      std::vector<std::string> arguments = verb;
+      arguments.push_back("--ack");
+      const RunResult run = tandem_lost(lost, arguments);
+      EXPECT_EQ(run.status, 4) << verb.front();
+      EXPECT_THAT(run.err, HasSubstr("cannot write to standard output; not acknowledged"));
+      EXPECT_THAT(tandem({"results"}).out, HasSubstr(id)) << verb.front();
+    }
+  }
+  EXPECT_THAT(tandem({"result", id, "--ack"}).out, HasSubstr("echo: a"));
+  EXPECT_THAT(tandem({"results"}).out, HasSubstr("Nothing to collect"));
+}
+
+TEST_F(TandemWithBroker, OutputThatIsLostIsNoSuccess) {
+  const std::string id = first_line(tandem({"submit", "--detach", "--task", "echo", "a"}).out);
+  for (const std::vector<std::string>& verb :
+       std::vector<std::vector<std::string>>{{"submit", "--task", "echo", "b"},
+                                             {"submit", "--task", "echo", "fail"},
+                                             {"submit", "--detach", "--task", "echo", "c"},
+                                             {"jobs"},
+                                             {"jobs", "--json"},
+                                             {"dead", "ls"},
+                                             {"dead", "show", id},
+                                             {"top", "--interval", "0.1"},
+                                             {"top", "--once", "--json"},
+                                             {"results"},
+                                             {"result", id},
+                                             {"cancel", id},
+                                             {"drain", "null-1"},
+                                             {"jobs", "--help"}}) {
+    RunResult run = tandem_lost(Lost::kDiskFull, verb);
+    EXPECT_EQ(run.status, 4) << ::testing::PrintToString(verb);
+    EXPECT_THAT(run.err, HasSubstr("tandem " + verb.front())) << ::testing::PrintToString(verb);
+    EXPECT_THAT(run.err, HasSubstr("standard output: cannot write to it: No space left on device"));
+    // Whoever reads with `head` has seen enough.
+    if (verb.front() == "top" || verb.back() == "fail") continue;
+    run = tandem_lost(Lost::kNobodyReads, verb);
+    EXPECT_EQ(run.status, 0) << ::testing::PrintToString(verb);
+    EXPECT_EQ(run.err, "") << ::testing::PrintToString(verb);
+  }
+  // What cannot be had again is said where it can be read.
+  const RunResult left = tandem_lost(Lost::kDiskFull, {"submit", "--detach", "--task", "echo", "d"});
+  const std::string said = "the job is in the queue: ";
+  const size_t at = left.err.find(said);
+  ASSERT_NE(at, std::string::npos) << left.err;
+  EXPECT_THAT(tandem({"result", first_line(left.err.substr(at + said.size()))}).out, HasSubstr("echo: d"));
+}
+
+TEST_F(TandemTest, AnAllowLineThatIsLostIsSaidOtherwise) {
+  const RunResult run = tandem_lost(Lost::kDiskFull, {"keygen", "ann", "--role", "client", "-o", "ann.key"});
+  EXPECT_EQ(run.status, 4);
+  EXPECT_THAT(run.err, HasSubstr("No space left on device; the key is made, and the line is: client "));
+  EXPECT_THAT(run.err, ::testing::EndsWith(" ann\n"));
+}
+
 // Jobs that stay in the queue.
 class TandemWithQueue : public TandemWithBroker {
  protected:

@@ -19,6 +19,21 @@ class TandemTest : public ::testing::Test {
  protected:
   RunResult tandem(std::vector<std::string> arguments, const std::string& input = "") {
     arguments.insert(arguments.begin(), "tandem");
+    return run(std::move(arguments), input);
+  }
+  // With standard output on a disk without room, or on a pipe whose reader has gone. Nothing comes out.
+  enum class Lost { kDiskFull, kNobodyReads };
+  RunResult tandem_lost(Lost lost, std::vector<std::string> arguments) {
+    const std::string disk_full = "exec \"$@\" > /dev/full";
+    const std::string nobody_reads =
+        "rm -f pipe; mkfifo pipe && exec 3<>pipe 4>pipe && exec 3>&- >&4 4>&- && exec \"$@\"";
+    arguments.insert(arguments.begin(), {"/bin/sh", "-c",
+                                         "cd '" + folder_.path().string() + "' && " +
+                                             (lost == Lost::kDiskFull ? disk_full : nobody_reads),
+                                         "sh", (bin_dir() / "tandem").string()});
+    return run(std::move(arguments), "");
+  }
+  RunResult run(std::vector<std::string> argv, const std::string& input) {
     ProcessOptions options;
     options.input = input;
     options.output_dir = folder_.path();
@@ -26,7 +41,7 @@ class TandemTest : public ::testing::Test {
                            {"TANDEM_RUN_DIR", (folder_ / "nobody").string()},
                            {"TANDEM_BROKER", ""},
                            {"USER", "ann"}};
-    return run_process(std::move(arguments), options);
+    return run_process(std::move(argv), options);
   }
   std::string write(const std::string& name, const std::string& content) {
     std::ofstream(folder_ / name) << content;
@@ -53,6 +68,10 @@ class TandemWithBroker : public TandemTest {
   RunResult tandem(std::vector<std::string> arguments, const std::string& input = "") {
     arguments.insert(arguments.end(), {"--broker", folder_.path().string()});
     return TandemTest::tandem(std::move(arguments), input);
+  }
+  RunResult tandem_lost(Lost lost, std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--broker", folder_.path().string()});
+    return TandemTest::tandem_lost(lost, std::move(arguments));
   }
 
   std::atomic<bool> done_ = false;
