@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -27,8 +28,11 @@ struct Acted {
 // Without it, every job that is not refused counts as done.
 Result<Acted> act_on(const std::vector<JobId>& ids, const Act& act, std::optional<JobState> goal = {});
 
-// All jobs of the list `which`, at most `n_max` of them: some may come back into the list while this goes on,
-// such as a job that is put back and dies again. `stop` is asked between pages.
+// For act_on_all(): nothing comes back into the list.
+inline constexpr size_t kAllOfThem = SIZE_MAX;
+
+// All jobs of the list `which`, page after page to its end, at most `n_max` of them: some may come back into
+// the list while this goes on, such as a job that is put back and dies again. `stop` is asked between pages.
 Result<Acted> act_on_all(Client& client, List which, size_t n_max, const Act& act, Duration patience,
                          const std::function<bool()>& stop, std::optional<JobState> goal = {});
 

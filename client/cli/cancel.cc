@@ -1,8 +1,10 @@
 // tandem cancel: takes jobs back.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
+#include <set>
 
 #include "client/cli/act.h"
 #include "client/cli/connection.h"
@@ -28,6 +30,32 @@ it, and is counted apart.
 Examples:
   tandem cancel 01890a5d-ac96-774b-bcce-b302099a8057
   tandem cancel --client shop --all --yes)";
+
+constexpr size_t kPage = 1000;
+
+// The broker's answer about a job that was cancelled before is that of one that it cancels now, so it is
+// asked first. Results of the largest size may keep a page's answer from naming all of its jobs; those that
+// are left out are done.
+Result<Acted> cancel_named(Client& client, const std::vector<JobId>& ids, const Act& act, Duration patience) {
+  std::vector<JobId> others;
+  size_t n_before = 0;
+  for (size_t i = 0; i < ids.size(); i += kPage) {
+    const auto begin = ids.begin() + static_cast<ptrdiff_t>(i);
+    const std::vector<JobId> page(begin, begin + static_cast<ptrdiff_t>(std::min(kPage, ids.size() - i)));
+    TANDEM_ASSIGN(const std::vector<FetchedItem> found, client.fetch(page, patience));
+    std::set<JobId> before;
+    for (const FetchedItem& item : found) {
+      if (item.state == JobState::kCancelled) before.insert(item.id);
+    }
+    for (const JobId& id : page) {
+      if (!before.contains(id)) others.push_back(id);
+    }
+    n_before += before.size();
+  }
+  TANDEM_ASSIGN(Acted acted, act_on(others, act, JobState::kCancelled));
+  if (n_before > 0) acted.already[JobState::kCancelled] += n_before;
+  return acted;
+}
 
 int cancel(const CancelOptions& options, Program& program) {
   const auto stop = [&] { return program.stop.requested(); };
@@ -55,12 +83,12 @@ int cancel(const CancelOptions& options, Program& program) {
   }
   const Act act = [&](const std::vector<JobId>& page) { return client.cancel(page, patience); };
   const auto acted = [&]() -> Result<Acted> {
-    if (!options.all) return act_on(*ids, act, JobState::kCancelled);
-    TANDEM_ASSIGN(const StatusReply status, client.status(patience));
+    if (!options.all) return cancel_named(client, *ids, act, patience);
+    // To the end of the list: one that is cancelled is not in it any more, so there is an end. The
+    // counts of the status are no measure: not all of them have jobs that wait for an equal one.
     List which;
     which.client = options.client;
-    const size_t n_max = status.ready + status.delayed + status.leased;
-    return act_on_all(client, which, n_max, act, patience, stop, JobState::kCancelled);
+    return act_on_all(client, which, kAllOfThem, act, patience, stop, JobState::kCancelled);
   }();
   if (!acted) return complain("cancel", acted.error(), exit_code_of(acted.error()));
   return report("cancel", "cancelled", *acted, options.json);

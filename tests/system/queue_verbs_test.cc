@@ -56,6 +56,21 @@ TEST_F(QueueVerbsTest, AnInterruptedRunLeavesNoOutcomesToCollect) {
   EXPECT_EQ(n_to_collect(), 0u);
 }
 
+// Jobs that wait for an equal one are jobs, and more of them than fit into a page of the list.
+TEST_F(QueueVerbsTest, AllJobsOfAClientAreCancelledHoweverManyAreEqual) {
+  const Process broker = here_.start_broker();
+  std::string lines;
+  for (int i = 0; i < 2500; ++i) lines += "{\"text\": \"the same\"}\n";
+  Process run = here_.start_tandem({"run", here_.write("in.jsonl", lines), "-o", here_.path("out.jsonl"),
+                                    "--tasks", "sentiment", "--outstanding", "2500"});
+  ASSERT_EQ(wait_for("accepted_total", 2500), 2500u) << run.err();
+  const std::string client = status()["clients"][0]["name"];
+  const RunResult cancelled = here_.tandem({"cancel", "--client", client, "--all", "--yes"});
+  EXPECT_EQ(cancelled.status, 0) << cancelled.err;
+  EXPECT_EQ(cancelled.out, "2500 jobs cancelled\n");
+  EXPECT_EQ(run.wait(), 1);
+}
+
 // Waiting in silence looks like work.
 TEST_F(QueueVerbsTest, WhoWaitsForAWorkerThatIsNotThereIsTold) {
   const Process broker = here_.start_broker();

@@ -216,6 +216,7 @@ TEST_F(TandemWithQueue, CancelEndsThoseThatAreNamedOrAllOfAClient) {
   RunResult run = tandem({"cancel", a});
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("1 job cancelled"));
+  EXPECT_EQ(tandem({"cancel", a}).out, "0 jobs cancelled; 1 was cancelled already\n");
   run = tandem({"result", a});
   EXPECT_EQ(run.status, 1);
   EXPECT_THAT(run.err, HasSubstr("cancelled by its client"));
