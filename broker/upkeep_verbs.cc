@@ -68,6 +68,16 @@ int in_child(const std::function<int()>& body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+// Of a child that ended by a signal: that of LMDB on a broken journal, or somebody else's.
+int complain_of_signal(const fs::path& folder, int status) {
+  const int number = status - 128;
+  const bool is_damage = number == SIGBUS || number == SIGSEGV || number == SIGABRT;
+  const char* what = is_damage ? "damage: its pages cannot be followed, or its file was cut short"
+                               : "the work was ended from outside";
+  return complain({ErrorCode::kCorrupt, fmt::format("journal {}: {} (signal {}); it is as it was",
+                                                    folder.string(), what, number)});
+}
+
 std::string mib(uint64_t n_bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(n_bytes) / (1 << 20));
 }
@@ -142,7 +152,7 @@ Result<void> check_copy(const fs::path& copy) {
               copy.string() + ": the copy is damaged, see above; the journal is as it was");
 }
 
-int compact_folder(const fs::path& folder) {
+int compact_here(const fs::path& folder) {
   if (const auto journal = JournalReader::open(folder); !journal) return complain(journal.error());
   const auto sizes = compact_store(folder, check_copy);
   if (!sizes) {
@@ -154,7 +164,18 @@ int compact_folder(const fs::path& folder) {
   return kGood;
 }
 
-// Under another name until it is whole.
+int compact_folder(const fs::path& folder) {
+  const int status = in_child([&] { return compact_here(folder); });
+  if (status <= 128) return status;
+  remove_unfinished_compaction(folder);
+  return complain_of_signal(folder, status);
+}
+
+// The name of a copy until it is whole.
+fs::path partial_of(const fs::path& destination) {
+  return destination.string() + ".partial";
+}
+
 Result<void> copy_journal(const JournalReader& journal, const fs::path& destination) {
   std::error_code error;
   if (fs::exists(destination, error) && !fs::is_empty(destination, error)) {
@@ -162,7 +183,7 @@ Result<void> copy_journal(const JournalReader& journal, const fs::path& destinat
                 destination.string() + ": expected an empty folder, or nothing of that name");
   }
   const fs::path parent = fs::absolute(destination).lexically_normal().parent_path();
-  const fs::path partial = destination.string() + ".partial";
+  const fs::path partial = partial_of(destination);
   fs::remove_all(partial, error);
   fs::create_directory(partial, error);
   if (error) return fail(ErrorCode::kIo, partial.string() + ": cannot make the folder: " + error.message());
@@ -180,8 +201,7 @@ Result<void> copy_journal(const JournalReader& journal, const fs::path& destinat
   return copied;
 }
 
-int back_up(const fs::path& folder, fs::path destination) {
-  if (!destination.has_filename()) destination = destination.parent_path();  // "backups/monday/"
+int back_up_here(const fs::path& folder, const fs::path& destination) {
   const auto journal = JournalReader::open(folder);
   if (!journal) return complain(journal.error());
   if (const auto copied = copy_journal(*journal, destination); !copied) {
@@ -192,6 +212,15 @@ int back_up(const fs::path& folder, fs::path destination) {
   say("backed up {} to {}: {}\n", folder.string(), destination.string(),
       mib(fs::file_size(destination / "data.mdb", error)));
   return kGood;
+}
+
+int back_up(const fs::path& folder, fs::path destination) {
+  if (!destination.has_filename()) destination = destination.parent_path();  // "backups/monday/"
+  const int status = in_child([&] { return back_up_here(folder, destination); });
+  if (status <= 128) return status;
+  std::error_code ignored;
+  fs::remove_all(partial_of(destination), ignored);
+  return complain_of_signal(folder, status);
 }
 
 }  // namespace

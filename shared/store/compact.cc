@@ -11,6 +11,8 @@
 namespace tandem {
 namespace {
 
+constexpr const char* kCopyFolder = "compacting";
+
 // Removes the copy, unless it has become the store.
 struct CopyFolder {
   std::filesystem::path path;
@@ -41,7 +43,7 @@ Result<Compacted> compact_store(const std::filesystem::path& folder,
   }
   if (!readers) return fail(readers.error());
 
-  const CopyFolder copy{folder / "compacting"};
+  const CopyFolder copy{folder / kCopyFolder};
   std::filesystem::remove_all(copy.path, error);  // of a compaction that was killed
   if (!std::filesystem::create_directory(copy.path, error)) {
     return fail(error == std::errc::no_space_on_device ? ErrorCode::kFull : ErrorCode::kIo,
@@ -60,6 +62,13 @@ Result<Compacted> compact_store(const std::filesystem::path& folder,
   if (error) return fail(ErrorCode::kIo, old.string() + ": cannot exchange it: " + error.message());
   TANDEM_TRY(sync_to_disk(folder));
   return sizes;
+}
+
+void remove_unfinished_compaction(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder / kCopyFolder, ignored)) return;
+  const auto alone = FileLock::acquire(folder / kReadersLockFile, FileLock::Mode::kExclusive);
+  if (alone) std::filesystem::remove_all(folder / kCopyFolder, ignored);
 }
 
 }  // namespace tandem

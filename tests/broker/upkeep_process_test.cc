@@ -145,6 +145,36 @@ TEST_F(UpkeepProcessTest, AFileThatWasCutShortIsDamageAndNoCrash) {
   EXPECT_THAT(run.out, HasSubstr("damage: "));
 }
 
+// What can be copied is what can be read: LMDB ends whoever copies such a journal.
+TEST_F(UpkeepProcessTest, AJournalWithDamagedPagesIsNotCompactedNorCopiedAndStaysAsItWas) {
+  start_broker();
+  submit(0, 30);
+  stop_broker();
+  const auto read_all = [&] {
+    std::ifstream file(data(), std::ios::binary);
+    return std::string((std::istreambuf_iterator<char>(file)), {});
+  };
+  const std::string whole = read_all();
+  // Cut short; and with all pages but the first two, LMDB's own, overwritten.
+  for (const std::string& damaged : {whole.substr(0, whole.size() / 2),
+                                     whole.substr(0, 8192) + std::string(whole.size() - 8192, '\xff')}) {
+    std::ofstream(data(), std::ios::binary | std::ios::trunc) << damaged;
+    for (const std::vector<std::string>& arguments :
+         std::vector<std::vector<std::string>>{{"compact"}, {"backup", (folder_ / "copy").string()}}) {
+      const RunResult run = verb(arguments);
+      EXPECT_EQ(run.status, 1) << arguments.front() << " " << run.err;
+      EXPECT_THAT(run.err, HasSubstr(journal())) << arguments.front();
+      EXPECT_TRUE(read_all() == damaged) << arguments.front();
+      EXPECT_FALSE(std::filesystem::exists(folder_ / "journal" / "compacting"));
+      EXPECT_FALSE(std::filesystem::exists(folder_ / "copy"));
+      EXPECT_FALSE(std::filesystem::exists(folder_ / "copy.partial"));
+    }
+  }
+  // Whole again, it is compacted: nothing is in the way.
+  std::ofstream(data(), std::ios::binary | std::ios::trunc) << whole;
+  EXPECT_EQ(verb({"compact"}).status, 0);
+}
+
 TEST_F(UpkeepProcessTest, WhereThereIsNoJournalTheStatusIsTwo) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
            {"check"}, {"dump"}, {"compact"}, {"backup", (folder_ / "copy").string()}}) {
