@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <cstdio>
 #include <iostream>
 #include <memory>
 
@@ -64,6 +65,19 @@ Result<std::string> read_stdin() {
   return text;
 }
 
+// A job that the broker knows is not made again, whatever is asked under its id now. Who says one id for two
+// texts is told; the exit code is that of the job.
+void tell_if_known(Client& client, const JobRequest& job, const JobId& id, Duration patience) {
+  const auto found = client.inspect(id, patience);
+  if (!found || found->job.state == JobState::kUnknown) return;
+  const auto asked = decode_job_request(found->asked);
+  std::fprintf(stderr, "tandem submit: job %s is known already, %s; %s\n", id.to_string().c_str(),
+               std::string(to_string(found->job.state)).c_str(),
+               asked && !(*asked == job)
+                   ? "it asks for something else, and what is asked now is not submitted"
+                   : "it is not submitted again");
+}
+
 int leave(Connection& connection, const JobRequest& job, const SubmitOptions& queue, bool json,
           const std::function<bool()>& stop) {
   const auto id = leave_one_job(connection, job, queue, stop);
@@ -110,6 +124,7 @@ int submit(const SubmitVerbOptions& options, Program& program) {
   if (options.detach) broker.name_without_key = default_client_name();
   auto connection = Connection::open(broker, !options.detach, client, stop);
   if (!connection) return complain("submit", connection.error(), exit_code_of(connection.error()));
+  if (queue->id) tell_if_known(connection->client(), *job, *queue->id, broker.patience);
   if (options.detach) return leave(*connection, *job, *queue, options.json, stop);
   const auto result = do_one_job(*connection, *job, *queue, stop);
   if (options.json) {
@@ -145,8 +160,8 @@ void add_submit(CLI::App& app, Program& program) {
       ->type_name("NAME");
   verb->add_option(
       "--id", options->id,
-      "The job's id, such as that of uuidgen; a job that the broker knows is not made again, and "
-      "what came of it is the answer [a new one]");
+      "The job's id, such as that of uuidgen; a job that the broker knows is not made again, whatever its "
+      "text: that is said, and what came of it is the answer [a new one]");
   verb->add_option("--attempts", options->attempts, "Give up after so many [the broker's]")
       ->check(CLI::Range(uint32_t{1}, static_cast<uint32_t>(limits::kAttemptsMax)));
   add_job_options(*verb, options->job);

@@ -66,11 +66,31 @@ TEST_F(TandemWithBroker, AJobThatIsSubmittedAgainUnderItsIdIsOneJob) {
         tandem({"submit", "--detach", "--id", kNobody, "--attempts", "2", "--task", "echo", "once"});
     EXPECT_EQ(left.status, 0) << left.err;
     EXPECT_EQ(left.out, std::string(kNobody) + "\n");
+    EXPECT_EQ(left.err, i == 0 ? ""
+                               : "tandem submit: job " + std::string(kNobody) +
+                                     " is known already, done; it is not submitted again\n");
   }
   const RunResult waited = tandem({"submit", "--id", kNobody, "--task", "echo", "once"});
   EXPECT_EQ(waited.status, 0) << waited.err;
   EXPECT_THAT(waited.out, HasSubstr("echo: once"));
   EXPECT_EQ(json::parse(tandem({"jobs", "--json"}).out)["accepted_total"], 1);
+}
+
+// One id for two texts is most likely a mistake.
+TEST_F(TandemWithBroker, AnIdThatIsSaidAgainForAnotherTextIsTheOldJobAndThatIsSaid) {
+  ASSERT_EQ(tandem({"submit", "--detach", "--id", kNobody, "--task", "echo", "one"}).status, 0);
+  const std::string said =
+      "tandem submit: job " + std::string(kNobody) +
+      " is known already, done; it asks for something else, and what is asked now is not "
+      "submitted\n";
+  RunResult run = tandem({"submit", "--detach", "--id", kNobody, "--task", "echo", "two"});
+  EXPECT_EQ(run.status, 0);
+  EXPECT_EQ(run.out, std::string(kNobody) + "\n");
+  EXPECT_EQ(run.err, said);
+  run = tandem({"submit", "--id", kNobody, "--task", "echo", "two"});
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.out, HasSubstr("echo: one"));
+  EXPECT_EQ(run.err, said);
 }
 
 TEST_F(TandemWithBroker, AllResultsAreCollectedHoweverManyFitIntoAnAnswer) {
