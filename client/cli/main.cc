@@ -19,8 +19,9 @@ Start here:
   tandem show out.jsonl                     its results as a table
   tandem top                                what the queue is doing, live
 
-Without a broker configured, a private broker and worker are started for the length of the
-command. `tandem VERB --help` tells the rest.)";
+Without a broker configured, run, submit and chat start a private broker and worker for the
+length of the command. submit --detach and the verbs around the queue need a broker that runs
+(tandem-broker). `tandem VERB --help` tells the rest.)";
 
 constexpr const char* kFooter =
     R"(Exit codes: 0 all is well, 1 some rows failed or got worse, 2 wrong usage, 3 no broker

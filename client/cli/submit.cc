@@ -35,7 +35,11 @@ struct SubmitVerbOptions {
   ConnectionOptions connection;
 };
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kExamples =
+    R"(Without a broker configured (--broker, --config, TANDEM_BROKER, client.toml), a private broker and
+worker are started for this one text. --detach starts none: it needs a broker that runs, and goes on running.
+
+Examples:
   tandem submit "I love it"
   tandem submit --tasks sentiment-zh "太难吃了"
   tandem submit --task translate --variable target=French "good morning" --json

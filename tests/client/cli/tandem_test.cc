@@ -22,6 +22,10 @@ TEST_F(TandemTest, HelpIsEnoughToStartWith) {
   RunResult help = tandem({"--help"});
   EXPECT_EQ(help.status, 0);
   EXPECT_THAT(help.err, IsEmpty());
+  EXPECT_THAT(help.out, AllOf(HasSubstr("start a private broker and worker"),
+                              HasSubstr("submit --detach and the verbs around the queue need a broker")));
+  EXPECT_THAT(tandem({"submit", "--help"}).out, AllOf(HasSubstr("a private broker and\nworker are started"),
+                                                      HasSubstr("needs a broker that runs")));
   for (const std::string verb : {"run", "submit", "chat", "results", "result", "jobs", "top", "dead",
                                  "cancel", "drain", "show", "bench", "keygen"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + verb));
