@@ -452,6 +452,23 @@ TEST(Frames, UnderstandErrorCodesOfANewerProgramAsInternal) {
   EXPECT_EQ(std::get<Refused>(*message).error, (Error{ErrorCode::kInternal, "something new"}));
 }
 
+// "No error" is an empty text beside a code from 1: a worker that sends 0 would lose every result.
+TEST(Frames, RefuseTheErrorCodeZeroAlsoBesideAnEmptyText) {
+  const auto with_code = [](int code) {
+    Hand hand;
+    hand.packer.pack_array(2);
+    hand.packer.pack(1);
+    hand.packer.pack_array(2);
+    hand.packer.pack(code);
+    hand.packer.pack("");
+    return decode(head_of(8), hand.bytes(), "");
+  };
+  EXPECT_TRUE(with_code(12));
+  const auto zero = with_code(0);
+  ASSERT_FALSE(zero);
+  EXPECT_THAT(zero.error().text, HasSubstr("expected an error code from 1, found 0"));
+}
+
 // Other languages choose other widths for the same number.
 TEST(Frames, TakeNumbersOfAnyWidth) {
   for (const char* four : {"04", "cc04", "cd0004", "ce00000004", "cf0000000000000004", "d004", "d10004",
