@@ -35,7 +35,8 @@ KvIdentity kv_identity(const std::string& model_fingerprint, const engine::KvSha
       .finish();
 }
 
-// Collects what the inference says and writes it in transactions of batch_bytes or so. On the writer's thread.
+// Collects what the inference says and writes it in transactions of batch_bytes or so. On the writer's
+// thread.
 class KvTier::Writer {
  public:
   explicit Writer(KvTier& tier) : tier_(tier) {}
@@ -73,7 +74,8 @@ class KvTier::Writer {
   }
 
   void hear(Damaged& damaged) {
-    work_.push_back({0, {KvChange::Kind::kRemoveIfBad, std::move(damaged.key)}});
+    // First of all, or the good one that is stored in the same transaction would be taken for it.
+    work_.push_back({SIZE_MAX, {KvChange::Kind::kRemoveIfBad, std::move(damaged.key)}});
     has_work_ = true;
   }
 
@@ -134,7 +136,7 @@ std::optional<PrefixTier::Block> KvTier::load(std::span<const TokenId> text, siz
                                               size_t n_known) {
   auto found = store_.find(text, n_before, n_known, content_);
   if (!found) {
-    log_.warn("prefix not loaded: {}", found.error().text);
+    if (!std::exchange(said_, true)) log_.warn("prefixes not loaded, said once: {}", found.error().text);
     return std::nullopt;
   }
   for (std::string& key : found->damaged) inbox_.push(Damaged{std::move(key)});
@@ -182,7 +184,8 @@ void add_metrics(MetricPage& page, const KvTierFigures& figures) {
   page.counter("tandem_prefix_damaged_blocks_total", "Blocks removed because they were not what was stored.",
                number(figures.damaged));
   const char* const lost = "tandem_prefix_lost_blocks_total";
-  const char* const help = "Blocks not stored. Behind: the writer had enough to do. Failed: the disk said no.";
+  const char* const help =
+      "Blocks not stored. Behind: the writer had enough to do. Failed: the disk said no.";
   page.counter(lost, help, number(figures.turned_away), {{"reason", "behind"}});
   page.counter(lost, help, number(figures.failed), {{"reason", "failed"}});
   page.gauge("tandem_prefix_store_blocks", "Blocks in the host's store, of all models.",

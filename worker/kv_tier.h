@@ -1,4 +1,5 @@
-// The tier behind the KV cache: a store of the host, read where it is needed and written by a thread of its own.
+// The tier behind the KV cache: a store of the host, read where it is needed and written by a thread of its
+// own.
 
 #pragma once
 
@@ -74,6 +75,7 @@ class KvTier : public PrefixTier {
   KvTierOptions options_;
   KvStore store_;
   std::vector<std::byte> content_;  // of the block loaded last
+  bool said_ = false;               // that loading fails
   Inbox<Note> inbox_;
   std::atomic<uint64_t> queue_bytes_{0}, n_used_waiting_{0};
   std::atomic<uint64_t> n_loaded_{0}, n_stored_{0}, n_evicted_{0}, n_damaged_{0}, n_turned_away_{0},

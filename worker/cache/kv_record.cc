@@ -82,7 +82,8 @@ bool copy_kv_record(const KvIdentity& identity, std::string_view record, std::sp
   TANDEM_ASSERT(record.size() >= kHeaderBytes + content.size(), "the caller has looked at its text");
   const size_t n_before = record.size() - content.size();
   std::memcpy(content.data(), record.data() + n_before, content.size());
-  const Hash128 sum = checksum(identity, record.substr(kChecksumBytes, n_before - kChecksumBytes), view(content));
+  const Hash128 sum =
+      checksum(identity, record.substr(kChecksumBytes, n_before - kChecksumBytes), view(content));
   return std::memcmp(sum.bytes.data(), record.data(), sum.bytes.size()) == 0;
 }
 

@@ -29,9 +29,9 @@ inline constexpr size_t kKvBlockTokens = 32;
 // What keys and values depend on besides the tokens, as one hash: model, compute type, layout.
 using KvIdentity = Hash128;
 
-// The name of a block: that of all tokens up to its end. Full blocks have 16 bytes. The end of a text, a block
-// that is not full, has 32: the name of the full block in front of it, and its own. So the ends that may
-// follow a block stand right behind it.
+// The name of a block: that of all tokens up to its end. Full blocks have 16 bytes. The end of a text, a
+// block that is not full, has 32: the name of the full block in front of it, and its own. So the ends that
+// may follow a block stand right behind it.
 std::string kv_key(const KvIdentity& identity, std::span<const engine::TokenId> text);
 
 // Room for a record, filled but for its checksum: cheap, for the thread that computes. seal_kv_record() does

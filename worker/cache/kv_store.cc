@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "shared/base/assert.h"
-#include "worker/cache/answer_store.h"
 
 namespace tandem {
 
@@ -18,6 +17,13 @@ constexpr std::string_view kTotalsKey = "totals";
 // asked again.
 constexpr size_t kEndsMax = 16;
 constexpr uint64_t kSpareBytes = 64u << 20;  // pages of snapshots, and those that a transaction rewrites
+
+// What a block takes in the file: pages of its own, for its content is never small, and its names in the
+// three tables, whose pages are about half full (the same trees as those of answers, measured there).
+uint64_t entry_bytes(size_t record_bytes) {
+  constexpr uint64_t kPageBytes = 4096, kNames = 300;
+  return (record_bytes + 16 + kPageBytes - 1) / kPageBytes * kPageBytes + kNames;
+}
 
 std::optional<KvTotals> parse_totals(std::string_view bytes) {
   if (bytes.size() != 24) return std::nullopt;
@@ -43,7 +49,8 @@ KvStore::KvStore(KvStoreOptions options, Environment environment, Table blocks, 
 Result<KvStore> KvStore::open(const KvStoreOptions& options) {
   TANDEM_ASSERT(options.block_bytes > 0, "a block holds something");
   EnvironmentOptions environment_options;
-  environment_options.map_bytes = options.map_bytes > 0 ? options.map_bytes : 2 * options.bytes_max + kSpareBytes;
+  environment_options.map_bytes =
+      options.map_bytes > 0 ? options.map_bytes : 2 * options.bytes_max + kSpareBytes;
   environment_options.durable = false;
   environment_options.exclusive = false;
   TANDEM_ASSIGN(Environment environment, Environment::open(options.folder, environment_options));
@@ -116,7 +123,7 @@ Result<KvStore::Found> KvStore::find(std::span<const TokenId> text, size_t n_bef
     if (!*one || !(*one)->key.starts_with(before)) break;
     if ((*one)->key.size() == before.size()) continue;  // the block itself
     const std::optional<Tokens> of = kv_record_text((*one)->value, options_.block_bytes);
-    if (!of || of->size() <= n_before || of->size() >= n_full) {
+    if (!of || kv_key(options_.identity, *of) != (*one)->key) {
       found.damaged.emplace_back((*one)->key);
       continue;
     }

@@ -67,9 +67,9 @@ class KvStore {
     std::vector<std::string> damaged;
   };
   // Copies the block with which more than `n_known` tokens of `text` are there into `content` (block_bytes):
-  // the one behind the first `n_before` tokens, which are full blocks. Of a block that is not full, or goes on
-  // otherwise, the first tokens count. What was copied is checked before it is found; what is not found may
-  // have been written over.
+  // the one behind the first `n_before` tokens, which are full blocks. Of a block that is not full, or goes
+  // on otherwise, the first tokens count. What was copied is checked before it is found; what is not found
+  // may have been written over.
   Result<Found> find(std::span<const engine::TokenId> text, size_t n_before, size_t n_known,
                      std::span<std::byte> content) const;
 

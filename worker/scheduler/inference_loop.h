@@ -17,12 +17,12 @@ namespace tandem {
 // What went through the model since the start.
 struct InferenceCounters {
   uint64_t n_steps = 0;
-  uint64_t n_sequences = 0;        // finished or cancelled
-  uint64_t prompt_tokens = 0;      // of sequences that began
-  uint64_t cached_tokens = 0;      // of these, found in the KV cache
-  uint64_t loaded_tokens = 0;      // that came from the tier behind it: of the cached ones, and of primed ones
-  uint64_t primed_tokens = 0;      // computed for PrimePrefix
-  uint64_t computed_tokens = 0;    // all rows of all steps: prompts, paths, decodes, primed ones
+  uint64_t n_sequences = 0;      // finished or cancelled
+  uint64_t prompt_tokens = 0;    // of sequences that began
+  uint64_t cached_tokens = 0;    // of these, found in the KV cache
+  uint64_t loaded_tokens = 0;    // that came from the tier behind it: of the cached ones, and of primed ones
+  uint64_t primed_tokens = 0;    // computed for PrimePrefix
+  uint64_t computed_tokens = 0;  // all rows of all steps: prompts, paths, decodes, primed ones
   uint64_t completion_tokens = 0;  // drawn
 };
 
@@ -32,8 +32,9 @@ class InferenceLoop {
  public:
   using Tell = std::function<void(FromInference)>;
 
-  // Model, tokenizer, clock, inbox and tier outlive the loop; without a tier, memory is all there is. `tell` is called on the inference thread with every
-  // beginning, every delta and every finished sequence; it does not wait.
+  // Model, tokenizer, clock, inbox and tier outlive the loop; without a tier, memory is all there is. `tell`
+  // is called on the inference thread with every beginning, every delta and every finished sequence; it does
+  // not wait.
   InferenceLoop(engine::Model& model, const engine::Tokenizer& tokenizer, engine::KvCache kv,
                 const SchedulerLimits& limits, const Clock& clock, Inbox<ToInference>& inbox, Tell tell,
                 PrefixTier* tier = nullptr);
