@@ -17,13 +17,15 @@ int main(int argc, char** argv) {
   std::vector<std::string> parts;
   app.add_option("--json", json, "write the rows to this file");
   app.add_flag("--quick", quick, "a smoke run of a second: its figures mean nothing");
-  app.add_option("--model", model, "folder of the model for `jobs`, a small one")->capture_default_str();
-  app.add_option("--parts", parts, "exact, jobs; all if not given")->delimiter(',');
+  app.add_option("--model", model, "folder of the model for `jobs` and `kv`, a small one")
+      ->capture_default_str();
+  app.add_option("--parts", parts, "exact, jobs, kv; all if not given")->delimiter(',');
   CLI11_PARSE(app, argc, argv);
 
   const std::map<std::string, std::function<void(Report&)>> known = {
       {"exact", [&](Report& report) { tandem::bench::measure_exact(quick, report); }},
-      {"jobs", [&](Report& report) { tandem::bench::measure_jobs(model, quick, report); }}};
+      {"jobs", [&](Report& report) { tandem::bench::measure_jobs(model, quick, report); }},
+      {"kv", [&](Report& report) { tandem::bench::measure_kv(model, quick, report); }}};
   if (parts.empty()) {
     for (const auto& [name, measure] : known) parts.push_back(name);
   }
@@ -31,7 +33,7 @@ int main(int argc, char** argv) {
   for (const std::string& part : parts) {
     const auto found = known.find(part);
     if (found == known.end()) {
-      fmt::print(stderr, "--parts: expected exact or jobs, found '{}'\n", part);
+      fmt::print(stderr, "--parts: expected exact, jobs or kv, found '{}'\n", part);
       return 2;
     }
     found->second(report);

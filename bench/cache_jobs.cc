@@ -7,8 +7,8 @@
 
 #include "bench/cache_parts.h"
 #include "bench/must.h"
-#include "shared/base/assert.h"
 #include "client/include/tandem/client.h"
+#include "shared/base/assert.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 

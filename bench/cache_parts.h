@@ -15,4 +15,8 @@ void measure_exact(bool quick, Report& report);
 // client is this one). `model` is a folder of a small model, since it answers each text once.
 void measure_jobs(const std::filesystem::path& model, bool quick, Report& report);
 
+// "cache.kv.load" and "cache.kv.compute", ms for a beginning of 256 tokens, medians: from the store's file
+// (in the page cache) into the KV cache, checked; and through the model.
+void measure_kv(const std::filesystem::path& model, bool quick, Report& report);
+
 }  // namespace tandem::bench

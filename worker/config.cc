@@ -27,10 +27,12 @@ Result<WorkerConfig> load_worker_config(const ConfigSources& sources, std::strin
   reader.key("model.folder", config.model,
              "a Hugging Face folder (Qwen2 or Qwen3 architecture); empty: the demonstration model");
   reader.key("tasks.folder", config.tasks, "task files; empty: those that come with Tandem");
-  reader.key("cache.enabled", config.cache, "answers are kept and found again");
+  reader.key("cache.enabled", config.cache, "answers, and what prompts begin with, are kept and found again");
   reader.key("cache.folder", config.cache_folder, "shared by all workers of this host");
   reader.bytes("cache.bytes", config.cache_bytes, {1 << 20, 1ull << 40},
                "upper limit; the least recently used answers go first");
+  reader.bytes("cache.prefix_bytes", config.prefix_bytes, {0, 1ull << 44},
+               "upper limit for keys and values of what prompts begin with, kept on disk; 0: in memory only");
   reader.key("engine.threads", config.threads, {0, 1024}, "that compute; 0: one for each core");
   reader.key("engine.pin", config.pin, "all but the first of these threads stay on a core of their own");
   reader.choice("engine.compute", config.compute, {"f32", "bf16", "q8"},

@@ -35,6 +35,7 @@ struct WorkerConfig {
   bool cache = true;
   std::filesystem::path cache_folder = cache_dir() / "answers";
   uint64_t cache_bytes = 256ull << 20;
+  uint64_t prefix_bytes = 1ull << 30;  // 0: keys and values stay in memory
 
   uint32_t threads = 0;  // 0: one for each core
   bool pin = false;

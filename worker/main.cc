@@ -11,6 +11,7 @@
 #include "shared/base/ready_line.h"
 #include "shared/base/service_manager.h"
 #include "worker/cache/answer_cache.h"
+#include "worker/cache/kv_store.h"
 #include "worker/config.h"
 #include "worker/engine/model/random_model.h"
 #include "worker/tasks/task.h"
@@ -45,11 +46,25 @@ int cache_verb(const WorkerConfig& config, bool clear) {
     if (auto cleared = (*cache)->clear(); !cleared) return failed(cleared.error());
     if (auto written = (*cache)->settle(); !written) return failed(written.error());
   }
+  const KvStoreOptions prefix{.folder = config.cache_folder / "prefix",
+                              .bytes_max = std::max<uint64_t>(config.prefix_bytes, 1),
+                              .identity = {},
+                              .block_bytes = 1};  // looks at no block
+  auto prefixes = KvStore::open(prefix);
+  if (!prefixes) return failed(prefixes.error());
+  if (clear) {
+    if (auto cleared = prefixes->clear(); !cleared) return failed(cleared.error());
+  }
+  const auto blocks = prefixes->totals();
+  if (!blocks) return failed(blocks.error());
   const AnswerCacheStats stats = (*cache)->stats();
   std::cout << "folder " << config.cache_folder.string() << "\n"
             << "entries " << stats.entries << "\n"
             << "bytes " << stats.bytes << "\n"
-            << "bytes_max " << config.cache_bytes << "\n";
+            << "bytes_max " << config.cache_bytes << "\n"
+            << "prefix_blocks " << blocks->blocks << "\n"
+            << "prefix_bytes " << blocks->bytes << "\n"
+            << "prefix_bytes_max " << config.prefix_bytes << "\n";
   return 0;
 }
 
@@ -107,10 +122,10 @@ int main(int argc, char** argv) {
   random->add_option("-o,--output", folder, "the new folder")->required();
 
   CLI::App* tasks = app.add_subcommand("tasks", "list the tasks");
-  CLI::App* cache = app.add_subcommand("cache", "look into the answer cache, or empty it");
+  CLI::App* cache = app.add_subcommand("cache", "look into what is kept on this host, or empty it");
   cache->require_subcommand(1);
-  cache->add_subcommand("stats", "entries and bytes");
-  CLI::App* clear = cache->add_subcommand("clear", "forget all answers");
+  cache->add_subcommand("stats", "answers and blocks of keys and values, and their bytes");
+  CLI::App* clear = cache->add_subcommand("clear", "forget all answers, and all keys and values");
   app.require_subcommand(0, 1);
   for (CLI::App* verb : {tasks, cache, clear, cache->get_subcommand("stats")}) verb->fallthrough();
 

@@ -15,6 +15,7 @@
 #include "worker/engine/tokenizer/chat_template.h"
 #include "worker/engine/tokenizer/tokenizer.h"
 #include "worker/frontend/frontend.h"
+#include "worker/kv_tier.h"
 #include "worker/scheduler/capacity.h"
 #include "worker/scheduler/inference_loop.h"
 #include "worker/session/session.h"
@@ -52,8 +53,30 @@ engine::ModelOptions model_options(const WorkerConfig& config) {
           .packed_folder = config.packed_folder};
 }
 
-MetricPage page_of(const SnapshotDesk<SessionFigures>::Snapshot& snapshot) {
+// A store that cannot be opened costs time, and no worker.
+std::unique_ptr<KvTier> open_tier(const WorkerConfig& config, const engine::Model& model, const Log& log) {
+  const engine::KvShape shape = model.kv_shape();
+  if (!config.cache || config.prefix_bytes == 0) return nullptr;
+  if (config.prefix_bytes < shape.block_bytes()) {
+    log.warn("cache.prefix_bytes={} holds no block of {} tokens, which takes {}: in memory only",
+             config.prefix_bytes, engine::kBlockTokens, shape.block_bytes());
+    return nullptr;
+  }
+  auto tier = KvTier::open({.store = {.folder = config.cache_folder / "prefix",
+                                      .bytes_max = config.prefix_bytes,
+                                      .identity = kv_identity(model.fingerprint(), shape),
+                                      .block_bytes = shape.block_bytes()}});
+  if (!tier) {
+    log.warn("keys and values stay in memory only: {}", tier.error().text);
+    return nullptr;
+  }
+  if (!(*tier)->note().empty()) log.warn("{}", (*tier)->note());
+  return std::move(*tier);
+}
+
+MetricPage page_of(const SnapshotDesk<SessionFigures>::Snapshot& snapshot, const KvTier* tier) {
   MetricPage page = snapshot.figures ? metrics_of(*snapshot.figures) : MetricPage();
+  if (tier != nullptr) add_metrics(page, tier->figures());
   if (snapshot.figures) add_snapshot_age(page, snapshot.age);
   add_process_metrics(page);
   return page;
@@ -85,6 +108,7 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
                   AnswerCache::open({.folder = config.cache_folder, .bytes_max = config.cache_bytes}, clock));
     if (!cache->note().empty()) log.warn("{}", cache->note());
   }
+  const std::unique_ptr<KvTier> tier = open_tier(config, *model, log);
 
   // Session (this thread) -> frontend -> inference -> frontend -> session.
   Wake session_wake;
@@ -94,7 +118,7 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
 
   SnapshotDesk<SessionFigures> desk(clock, session_wake);
   TANDEM_ASSIGN(const auto metrics,
-                MetricsServer::open(config.metrics, [&desk] { return page_of(desk.look()); }));
+                MetricsServer::open(config.metrics, [&] { return page_of(desk.look(), tier.get()); }));
 
   NetContext net;
   SessionOptions session_options{.work_endpoint = config.work_endpoint,
@@ -119,7 +143,8 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
 
   InferenceLoop inference(
       *model, tokenizer, std::move(kv), capacity.scheduler_limits(), clock, inference_inbox,
-      [&](FromInference news) { std::visit([&](auto& one) { frontend_inbox.push(std::move(one)); }, news); });
+      [&](FromInference news) { std::visit([&](auto& one) { frontend_inbox.push(std::move(one)); }, news); },
+      tier.get());
   inference.warm_up();
   log.info("model ready folder={} fingerprint={} compute={} kv={} simd={} ms={}", config.model.string(),
            model->fingerprint(), config.compute, config.kv, engine::simd().name,
@@ -149,9 +174,11 @@ Result<void> run_worker(const WorkerConfig& config, const Clock& clock, StopSign
   inference_inbox.close();
   inference_thread.join();
   const InferenceCounters& counters = inference.counters();
-  log.info("stopped unfinished={} steps={} prompt_tokens={} cached_tokens={} computed_tokens={}",
-           n_unfinished.value_or(0), counters.n_steps, counters.prompt_tokens, counters.cached_tokens,
-           counters.computed_tokens);
+  log.info(
+      "stopped unfinished={} steps={} prompt_tokens={} cached_tokens={} loaded_tokens={} primed_tokens={} "
+      "computed_tokens={}",
+      n_unfinished.value_or(0), counters.n_steps, counters.prompt_tokens, counters.cached_tokens,
+      counters.loaded_tokens, counters.primed_tokens, counters.computed_tokens);
   if (!n_unfinished) return fail(n_unfinished.error());
   return {};
 }

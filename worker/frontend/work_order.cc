@@ -18,6 +18,7 @@ SequenceRequest WorkOrder::to_sequence(SequenceId id, TimePoint arrived, bool st
   request.urgency = urgency;
   request.arrived = arrived;
   request.prompt = std::move(prompt.tokens);
+  request.keep = keep;
   if (tree) {
     ScoreWork score;
     for (const LabelTree::Node& node : tree->nodes) {
@@ -62,6 +63,11 @@ Result<WorkOrder> WorkOrders::make(const std::shared_ptr<const TaskBook>& book, 
   parts.cache_namespace = request.cache_namespace;
   order.key = answer_key(parts);
   order.cache_namespace = request.cache_namespace;
+  if (!request.store) {
+    order.keep = KeepKv::kNothing;
+  } else if (task.history_turns_max > 0 && !request.history.empty()) {
+    order.keep = KeepKv::kAll;
+  }
   return order;
 }
 

@@ -42,6 +42,7 @@ struct WorkOrder {
   std::shared_ptr<const engine::Constraint> constraint;  // of a text with a shape
   std::string cache_namespace;
   Hash128 key;  // of the answer: equal keys get equal answers
+  KeepKv keep = KeepKv::kShared;
 
   bool is_streamable() const { return task->answer == AnswerKind::kText; }
   // Takes the prompt with it. `stream`: the caller wants deltas.

@@ -41,12 +41,20 @@ struct DecodeWork {
 using SequenceId = uint64_t;  // the frontend's number; below kSequenceIdMax
 inline constexpr SequenceId kSequenceIdMax = SequenceId{1} << 63;
 
+// What of a sequence's keys and values may outlive this process (prefix_spill.h).
+enum class KeepKv : uint8_t {
+  kNothing,  // the caller wants no trace of it
+  kShared,   // what many others begin with, too
+  kAll,      // of a conversation: the next turn will begin with all of this one
+};
+
 struct SequenceRequest {
   SequenceId id = 0;
   engine::Tokens prompt;
   std::variant<ScoreWork, DecodeWork> work;
   TimePoint arrived;
   Urgency urgency = Urgency::kBulk;  // an interactive sequence goes before bulk in every step
+  KeepKv keep = KeepKv::kShared;
 };
 struct CancelSequence {
   SequenceId id = 0;

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "shared/base/assert.h"
+#include "worker/scheduler/prefix_spill.h"
 #include "worker/scheduler/request_check.h"
 
 namespace tandem {
@@ -35,14 +36,15 @@ struct InferenceLoop::Sequence {
 
 InferenceLoop::InferenceLoop(engine::Model& model, const engine::Tokenizer& tokenizer, engine::KvCache kv,
                              const SchedulerLimits& limits, const Clock& clock, Inbox<ToInference>& inbox,
-                             Tell tell)
+                             Tell tell, PrefixTier* tier)
     : model_(model),
       tokenizer_(tokenizer),
       kv_(std::move(kv)),
       scheduler_(limits),
       clock_(clock),
       inbox_(inbox),
-      tell_(std::move(tell)) {
+      tell_(std::move(tell)),
+      tier_(tier) {
   TANDEM_ASSERT(limits.n_blocks <= kv_.n_blocks(), "the scheduler plans with blocks that are there");
 }
 
@@ -84,8 +86,15 @@ bool InferenceLoop::step() {
 void InferenceLoop::admit() {
   while (const std::optional<SequenceId> id = scheduler_.admit(kv_)) {
     Sequence& sequence = *sequences_.at(*id);
-    sequence.kv = kv_.begin_with(std::span(sequence.tokens).first(sequence.n_prompt));
+    const auto prompt = std::span<const engine::TokenId>(sequence.tokens).first(sequence.n_prompt);
+    // What is loaded lies in blocks that count as free, so the scheduler's sums are as before.
+    if (tier_ != nullptr) counters_.loaded_tokens += load_prefix(kv_, *tier_, prompt).n_loaded;
+    sequence.kv = kv_.begin_with(prompt);
     sequence.n_cached = sequence.kv.n_tokens();
+    scheduler_.begins_with(*id, sequence.n_cached);
+    if (tier_ != nullptr && sequence.request.keep != KeepKv::kNothing) {
+      offer_reused(kv_, *tier_, sequence.kv, prompt);
+    }
     counters_.prompt_tokens += sequence.n_prompt;
     counters_.cached_tokens += sequence.n_cached;
   }
@@ -145,7 +154,7 @@ void InferenceLoop::hear(SequenceRequest request) {
 }
 
 void InferenceLoop::hear(PrimePrefix prefix) {
-  if (!all_known(prefix.tokens, model_.config().n_vocab)) return;
+  if (!all_known(prefix.tokens, model_.config().n_vocab) || load_primed(prefix.tokens)) return;
   auto sequence = std::make_unique<Sequence>();
   sequence->primes = true;
   sequence->n_prompt = prefix.tokens.size();
@@ -155,6 +164,16 @@ void InferenceLoop::hear(PrimePrefix prefix) {
   need.id = sequence->request.id;
   need.prompt = sequence->tokens;
   if (scheduler_.add(need)) sequences_.emplace(need.id, std::move(sequence));
+}
+
+bool InferenceLoop::load_primed(const engine::Tokens& tokens) {
+  if (tier_ == nullptr) return false;
+  LoadedPrefix prefix = load_prefix(kv_, *tier_, tokens);
+  counters_.loaded_tokens += prefix.n_loaded;
+  if (prefix.held.n_tokens() < tokens.size()) return false;
+  kv_.publish(prefix.held, tokens, true);
+  offer_reused(kv_, *tier_, prefix.held, tokens);
+  return true;
 }
 
 void InferenceLoop::hear(const CancelSequence& cancel) {
@@ -283,9 +302,15 @@ void InferenceLoop::publish(const Piece& piece, Sequence& sequence) {
   kv_.publish(sequence.kv, std::span(sequence.tokens).first(n_tokens), sequence.primes);
 }
 
+void InferenceLoop::spill(const Sequence& sequence) {
+  if (tier_ == nullptr || !(sequence.primes || sequence.request.keep == KeepKv::kAll)) return;
+  offer_all(kv_, *tier_, sequence.kv, std::span(sequence.tokens).first(sequence.kv.n_tokens()));
+}
+
 void InferenceLoop::end(Sequence& sequence, size_t batch_size) {
   const size_t n_known = sequence.kv.n_tokens();
   if (n_known > 0) kv_.publish(sequence.kv, std::span(sequence.tokens).first(n_known));
+  spill(sequence);
   ++counters_.n_sequences;
   if (sequence.primes) {
     scheduler_.remove(sequence.request.id);

@@ -149,6 +149,13 @@ std::optional<SequenceId> Scheduler::admit(const engine::KvCache& kv) {
   return std::nullopt;
 }
 
+void Scheduler::begins_with(SequenceId id, size_t n_tokens) {
+  Running* sequence = find_running(id);
+  TANDEM_ASSERT(sequence != nullptr && n_tokens < sequence->need.prompt.size(),
+                "it was admitted, and a token is left to compute");
+  sequence->n_prompt_done = n_tokens;
+}
+
 // `keeps_reserve`: leaves room for interactive ones, but never so much that nothing runs.
 bool Scheduler::fits(const SequenceNeed& need, const engine::KnownPrefix& known, const engine::KvCache& kv,
                      bool keeps_reserve) const {

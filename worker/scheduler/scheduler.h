@@ -86,6 +86,9 @@ class Scheduler {
   // prompt before anything else, and then this again until there is none. All that earlier steps computed of
   // prompts has been published to `kv`.
   std::optional<SequenceId> admit(const engine::KvCache& kv);
+  // So many tokens of its prompt are there: more than `kv` knew of at admit() when some were loaded since.
+  // Before the next admit().
+  void begins_with(SequenceId id, size_t n_tokens);
 
   // How many tokens each sequence that decodes may guess in the next step (prompt_lookup.h), and that this
   // one does, `n_tokens` of them. It draws no more than it was admitted for, guesses included.

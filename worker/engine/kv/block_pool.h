@@ -19,7 +19,7 @@ namespace tandem::engine {
 // first: a pool that is never full never touches the rest of its memory. Only when none is left, a published
 // block that nobody holds is taken back.
 struct KvCache::Pool {
-  explicit Pool(size_t n_blocks) : n_owners(n_blocks, 0), index(n_blocks) {
+  explicit Pool(size_t n_blocks) : n_owners(n_blocks, 0), notes(n_blocks), index(n_blocks) {
     for (size_t i = n_blocks; i > 0; --i) free.push_back(static_cast<uint32_t>(i - 1));
   }
 
@@ -27,6 +27,7 @@ struct KvCache::Pool {
   FloatBuffer memory;
   std::vector<uint32_t> n_owners;
   std::vector<uint32_t> free;
+  std::vector<BlockNotes> notes;
   PrefixIndex index;
 
   std::byte* at(uint32_t block) {
@@ -43,6 +44,7 @@ struct KvCache::Pool {
     const uint32_t block = free.back();
     free.pop_back();
     n_owners[block] = 1;
+    notes[block] = {};
     return block;
   }
   // Nobody holds it and nobody knows it any more.

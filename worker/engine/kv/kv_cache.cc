@@ -20,9 +20,8 @@ struct Found {
   std::vector<uint32_t> shared;
   PrefixIndex::Match copied;
 };
-Found find(const PrefixIndex& index, std::span<const TokenId> tokens) {
+Found find(const PrefixIndex& index, std::span<const TokenId> rest) {
   Found found;
-  std::span<const TokenId> rest = tokens.first(tokens.empty() ? 0 : tokens.size() - 1);
   uint32_t parent = PrefixIndex::kRoot;
   while (!rest.empty()) {
     const std::span<const TokenId> next = rest.first(std::min(rest.size(), kBlockTokens));
@@ -36,6 +35,11 @@ Found find(const PrefixIndex& index, std::span<const TokenId> tokens) {
     rest = rest.subspan(kBlockTokens);
   }
   return found;
+}
+
+// The logits of the last one are wanted.
+std::span<const TokenId> but_the_last(std::span<const TokenId> tokens) {
+  return tokens.first(tokens.empty() ? 0 : tokens.size() - 1);
 }
 
 }  // namespace
@@ -68,7 +72,7 @@ KvSequence KvCache::make_sequence() {
 }
 
 KnownPrefix KvCache::known_prefix(std::span<const TokenId> tokens) const {
-  const Found found = find(pool_->index, tokens);
+  const Found found = find(pool_->index, but_the_last(tokens));
   KnownPrefix known;
   known.n_blocks_shared = found.shared.size();
   known.n_tokens = found.shared.size() * kBlockTokens + found.copied.n_tokens;
@@ -77,10 +81,13 @@ KnownPrefix KvCache::known_prefix(std::span<const TokenId> tokens) const {
 }
 
 KvSequence KvCache::begin_with(std::span<const TokenId> tokens) {
-  const Found found = find(pool_->index, tokens);
+  const Found found = find(pool_->index, but_the_last(tokens));
   KvSequence sequence = make_sequence();
   sequence.blocks_ = found.shared;
-  for (const uint32_t block : found.shared) pool_->own(block);
+  for (const uint32_t block : found.shared) {
+    pool_->own(block);
+    if (uint8_t& n_reuses = pool_->notes[block].n_reuses; n_reuses < UINT8_MAX) ++n_reuses;
+  }
   sequence.n_tokens_ = sequence.n_published_ = found.shared.size() * kBlockTokens;
   if (found.copied.n_tokens > 0 && pool_->n_free() > 0) {
     pool_->index.touch(found.copied.block);
@@ -124,6 +131,37 @@ void KvCache::publish(KvSequence& sequence, std::span<const TokenId> tokens, boo
     if (keep) index.keep(block);
     sequence.n_published_ = std::max(sequence.n_published_, begin + part.size());
   }
+}
+
+KvSequence KvCache::hold(std::span<const TokenId> tokens) {
+  KvSequence sequence = make_sequence();
+  sequence.blocks_ = find(pool_->index, tokens).shared;
+  for (const uint32_t block : sequence.blocks_) pool_->own(block);
+  sequence.n_tokens_ = sequence.n_published_ = sequence.blocks_.size() * kBlockTokens;
+  return sequence;
+}
+
+bool KvCache::adopt(KvSequence& sequence, std::span<const TokenId> text, std::span<const std::byte> content) {
+  TANDEM_ASSERT(sequence.pool_ == pool_ && sequence.n_tokens_ % kBlockTokens == 0 &&
+                    text.size() > sequence.n_tokens_ && text.size() <= sequence.n_tokens_ + kBlockTokens,
+                "a block goes behind full ones");
+  TANDEM_ASSERT(content.size() == pool_->shape.block_bytes(), "blocks of this shape only");
+  if (pool_->n_free() == 0) return false;
+  const uint32_t block = pool_->take();
+  std::memcpy(pool_->at(block), content.data(), content.size());
+  pool_->notes[block].n_stored = static_cast<uint8_t>(text.size() - sequence.n_tokens_);
+  sequence.blocks_.push_back(block);
+  sequence.n_tokens_ = text.size();
+  publish(sequence, text);
+  return true;
+}
+
+std::span<const std::byte> KvCache::bytes(const KvSequence& sequence, size_t i) const {
+  return {pool_->at(sequence.blocks_[i]), pool_->shape.block_bytes()};
+}
+
+BlockNotes& KvCache::notes(const KvSequence& sequence, size_t i) {
+  return pool_->notes[sequence.blocks_[i]];
 }
 
 Result<KvSequence> KvCache::fork(const KvSequence& from, size_t n_tokens) {

@@ -37,6 +37,12 @@ struct KnownPrefix {
   size_t n_blocks_unheld = 0;  // of the shared ones, those that count as free until somebody shares them
 };
 
+// What is remembered of a block for as long as its content stays.
+struct BlockNotes {
+  uint8_t n_reuses = 0;  // sequences that began with it and had not computed it; stops at 255
+  uint8_t n_stored = 0;  // of its tokens: their keys and values are kept outside of this cache, too
+};
+
 // The blocks of one sequence: block i holds tokens [i * kBlockTokens, (i + 1) * kBlockTokens).
 // Made by KvCache; moved, never copied (KvCache::fork makes a second one). Belongs to the inference thread.
 class KvSequence;
@@ -77,6 +83,17 @@ class KvCache {
   // another sequence has published meanwhile is exchanged for that one, and its own is free. With `keep`,
   // blocks that are not kept are given up before these.
   void publish(KvSequence& sequence, std::span<const TokenId> tokens, bool keep = false);
+  // Blocks that come and go by another way than by computing (scheduler/prefix_tier.h):
+  // A sequence that holds the known full blocks of `tokens`, all of them, the last token included.
+  KvSequence hold(std::span<const TokenId> tokens);
+  // Appends a block with keys and values that were computed before: `text` is all tokens of the sequence
+  // afterwards, 1 to 32 more than now, when it ends with a full block; `content` is as bytes() gave it. It is
+  // published at once. False when no block is free.
+  bool adopt(KvSequence& sequence, std::span<const TokenId> text, std::span<const std::byte> content);
+  // The whole of the sequence's block `i`, shape().block_bytes(); what is behind its tokens means nothing.
+  std::span<const std::byte> bytes(const KvSequence& sequence, size_t i) const;
+  BlockNotes& notes(const KvSequence& sequence, size_t i);
+
   // A second sequence that begins with the first `n_tokens` of `from`: full blocks are shared, a partly
   // filled last one is copied. kFull when there is no block for the copy.
   Result<KvSequence> fork(const KvSequence& from, size_t n_tokens);
