@@ -68,6 +68,16 @@ bool SemanticIndex::remove(uint64_t id) {
   return true;
 }
 
+bool SemanticIndex::rename(uint64_t id, uint64_t to) {
+  const auto found = slot_of_.find(id);
+  if (found == slot_of_.end()) return false;
+  const size_t slot = found->second;
+  slot_of_.erase(found);
+  slot_of_.emplace(to, slot);
+  ids_[slot] = to;
+  return true;
+}
+
 // Slots without the gaps of what was removed; a graph with room for as many again, if there are enough of
 // them.
 Result<void> SemanticIndex::build_graph() {

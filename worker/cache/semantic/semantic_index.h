@@ -33,6 +33,8 @@ class SemanticIndex {
   Result<void> add(uint64_t id, std::span<const float> unit);
   // True when it was there.
   bool remove(uint64_t id);
+  // The same vector under a new id; true when `id` was there. `to` must not be.
+  bool rename(uint64_t id, uint64_t to);
   // At most k, nearest first; equals by id. kInvalid: another dimension.
   Result<std::vector<Neighbour>> search(std::span<const float> unit, size_t k) const;
   // The same by looking at all: the reference.

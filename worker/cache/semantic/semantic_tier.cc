@@ -244,13 +244,26 @@ Result<void> Tier::flush() {
   return refresh();
 }
 
-// They come back with their own ids by refresh(). After an error they are gone.
+// After an error they are gone.
 Result<void> Tier::write_donors() {
   if (pending_.empty()) return {};
   std::vector<SemanticEntry> written = std::move(pending_);
   pending_.clear();
-  for (const SemanticEntry& entry : written) drop(entry.id);
-  return store_.add(written);
+  std::vector<uint64_t> provisional;
+  for (const SemanticEntry& entry : written) provisional.push_back(entry.id);
+  if (auto done = store_.add(written); !done) {
+    for (const uint64_t id : provisional) drop(id);
+    return done;
+  }
+  for (size_t i = 0; i < written.size(); ++i) {
+    auto donor = donors_.extract(provisional[i]);
+    if (donor.empty()) continue;
+    const auto index = indexes_.find(donor.mapped().scope);
+    if (index != indexes_.end()) index->second.rename(provisional[i], written[i].id);
+    donor.key() = donor.mapped().id = written[i].id;
+    donors_.insert(std::move(donor));
+  }
+  return {};
 }
 
 // What all processes learned, and then what this one did since: each outcome counts once.
@@ -275,6 +288,7 @@ Result<void> Tier::refresh() {
   Result<void> kept;
   TANDEM_TRY(store_.for_each(next_id_, [&](SemanticEntry entry) {
     next_id_ = entry.id + 1;
+    if (donors_.contains(entry.id)) return;                    // written by us
     if (entry.vector.size() != embedder_.dimension()) return;  // of another embedder: not in our scopes
     if (auto done = keep(std::move(entry)); !done) kept = done;
   }));
