@@ -332,17 +332,24 @@ class Bench {
 int main(int argc, char** argv) {
   using namespace tandem;
   CLI::App app("The semantic tier on labelled questions");
-  std::string texts = "../shared/data", model, json;
+  std::string texts = "../shared/data", model, json, source;
   std::vector<std::string> parts = {"known", "gates", "pairs", "stream", "zipf", "lookup"},
                            langs = {"zh", "en"};
   size_t n_runs = 100, n_requests = 20'000, n_entries = 100'000;
   double audit_share = 0.2, seconds = 3;
+  uint32_t held_out = 100;
   bool quick = false;
   app.add_option("--texts", texts, "folder with pairs_, traps_, faq_ and faq_stream_{zh,en}.jsonl")
       ->capture_default_str();
   app.add_option("--model", model, "file of train_ngram.py; without: plain n-grams");
-  app.add_option("--parts", parts, "known, gates, pairs, stream, zipf, lookup")->delimiter(',');
+  app.add_option("--parts", parts,
+                 "known, gates, pairs, stream, zipf, merged (zipf with noisy labels mended), lookup")
+      ->delimiter(',');
   app.add_option("--langs", langs, "zh, en")->delimiter(',');
+  app.add_option("--source", source, "only pairs, traps and questions of this source, such as lcqmc");
+  app.add_option("--held-out", held_out,
+                 "percent of the pairs that --model was not trained on: only these are used")
+      ->capture_default_str();
   app.add_option("--runs", n_runs, "seeded runs of each kind")->capture_default_str();
   app.add_option("--requests", n_requests, "requests of a Zipf run, repeats included")->capture_default_str();
   app.add_option("--entries", n_entries, "donors for the look-ups")->capture_default_str();
@@ -364,9 +371,12 @@ int main(int argc, char** argv) {
   for (const double delta : {0.02, 0.05}) {
     if (asked("known")) bench.known(delta, n_requests, n_runs);
   }
-  for (const std::string& lang : langs) {
-    if (!asked("gates") && !asked("pairs") && !asked("stream") && !asked("zipf")) break;
-    const bench::SemanticData data = bench::must(bench::read_semantic_data(texts, lang));
+  for (const std::string& language : langs) {
+    if (!asked("gates") && !asked("pairs") && !asked("stream") && !asked("zipf") && !asked("merged")) break;
+    bench::SemanticData data = bench::must(bench::read_semantic_data(texts, language));
+    if (!source.empty()) bench::keep_source(data, source);
+    bench::keep_held_out(data, held_out);
+    const std::string lang = language + (source.empty() ? "" : "." + source);
     if (asked("gates")) bench.gates(lang, data);
     for (const double delta : {0.02, 0.05}) {
       if (asked("pairs")) bench.pairs(lang, data, delta, n_runs);
@@ -379,9 +389,16 @@ int main(int argc, char** argv) {
           }
           return stream;
         });
-      if (asked("zipf"))
+      if (asked("zipf")) {
         bench.streams(lang + ".zipf", delta, n_runs,
                       [&](auto& random) { return bench::zipf_stream(data, n_requests, random); });
+      }
+      if (asked("merged")) {
+        bench::SemanticData merged = data;
+        bench::merge_equal_questions(merged);
+        bench.streams(lang + ".merged", delta, n_runs,
+                      [&](auto& random) { return bench::zipf_stream(merged, n_requests, random); });
+      }
     }
   }
   if (asked("lookup")) bench::Bench(*embedder, report).lookup(n_entries, seconds);

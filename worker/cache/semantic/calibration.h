@@ -35,7 +35,8 @@ struct CalibrationSettings {
   double alpha = 0.05;        // the chance that the bound does not hold, 0..0.5, both excluded
   double audit_share = 0.05;  // of hits, 0..1; 0 never closes again
   double shadow_share = 1.0;  // of candidates that are not served; at least audit_share
-  std::vector<double> thresholds = {0.97, 0.94, 0.91, 0.88, 0.84, 0.8, 0.75, 0.7};  // falling
+  std::vector<double> thresholds = {0.98,  0.96, 0.94,  0.92, 0.9,  0.875, 0.85,
+                                    0.825, 0.8,  0.775, 0.75, 0.72, 0.69,  0.65};  // falling
 };
 // kInvalid with the setting's name and what was found.
 Result<void> check(const CalibrationSettings& settings);

@@ -1,7 +1,6 @@
 #include "worker/cache/semantic/ngram_embedder.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "shared/base/file.h"
@@ -9,6 +8,7 @@
 #include "shared/base/hash.h"
 #include "worker/cache/semantic/byte_fields.h"
 #include "worker/cache/semantic/characters.h"
+#include "worker/cache/semantic/crc32.h"
 #include "worker/cache/semantic/words.h"
 
 namespace tandem::semantic {
@@ -25,21 +25,6 @@ uint64_t hash_of(std::u32string_view ngram) {
   uint64_t hash = 0xCBF29CE484222325;
   for (const char byte : to_utf8(ngram)) hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001B3;
   return hash ^ (hash >> 32);
-}
-
-uint32_t crc32(std::string_view bytes) {
-  static const auto table = [] {
-    std::array<uint32_t, 256> entries{};
-    for (uint32_t i = 0; i < 256; ++i) {
-      uint32_t c = i;
-      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1) != 0 ? 0xEDB88320u : 0);
-      entries[i] = c;
-    }
-    return entries;
-  }();
-  uint32_t crc = ~0u;
-  for (const char byte : bytes) crc = (crc >> 8) ^ table[(crc ^ static_cast<uint8_t>(byte)) & 255];
-  return ~crc;
 }
 
 uint64_t splitmix(uint64_t x) {
