@@ -17,6 +17,7 @@ worker/engine:            shared/base worker/engine
 worker/scheduler:         shared/base worker/engine worker/scheduler
 worker/tasks:             shared/base shared/protocol shared/config worker/engine/tokenizer worker/engine/sampler worker/engine/constraint worker/engine/tokens.h worker/tasks
 worker/cache:             shared/base shared/protocol shared/store worker/engine/tokens.h worker/tasks worker/cache
+worker/cache/semantic:    shared/base shared/store worker/engine/tokenizer worker/cache/semantic
 worker/frontend:          shared/base shared/protocol worker/engine worker/tasks worker/cache worker/scheduler worker/frontend
 worker/session:           shared worker/frontend worker/session
 worker:                   shared worker
@@ -35,6 +36,7 @@ toml++:                   shared/config
 xxhash.h:                 shared/base
 utf8proc.h:               worker/engine/tokenizer
 pcre2.h:                  worker/engine/tokenizer
+hnswlib/:                 worker/cache/semantic
 prometheus/:              shared/metrics
 '
 bad=0
