@@ -27,8 +27,8 @@ class LongTask {
   struct Part {
     uint32_t number = 0;
     std::string task;
-    bool is_last = false;       // its answer is the task's
-    const JobRequest* request;  // with the part's text; until the next call
+    bool is_last = false;                 // its answer is the task's
+    const JobRequest* request = nullptr;  // with the part's text; until the next call
   };
 
   // `task` of `book` splits, and its prompt for the request was found too long. `orders` outlives it.

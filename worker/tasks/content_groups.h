@@ -18,7 +18,8 @@ struct GroupUnit {
 
 // The ends of the groups, as counts of units; the last one is units.size(). A group has at most `size_max`
 // and, where the units are no larger than a third of that, at least a third of it (but for a list that is
-// smaller). A unit of more than `size_max` is a group of its own, or the last of one.
+// smaller). A unit of more
+// than `size_max` is a group of its own.
 //
 // Packing units until a group is full would do the same with fewer groups, but an edit near the beginning
 // then shifts every end behind it, and with the ends the content of every later group. Instead

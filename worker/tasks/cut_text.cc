@@ -4,6 +4,7 @@
 #include <span>
 
 #include "shared/base/utf8.h"
+#include "worker/tasks/plain_text.h"
 #include "worker/tasks/sentences.h"
 
 namespace tandem {
@@ -55,8 +56,12 @@ std::string bytes_of(const Tokenizer& tokenizer, std::span<const engine::TokenId
 // What the policy keeps of a text, of which first(n) and last(n) give n units (tokens, characters).
 template <typename First, typename Last>
 std::string shortened(TooLong policy, size_t n, First first, Last last) {
-  const auto head = [&](size_t n_first) { return std::string(whole_sentences_from_start(first(n_first))); };
-  const auto tail = [&](size_t n_last) { return std::string(whole_sentences_to_end(last(n_last))); };
+  const auto head = [&](size_t n_first) {
+    return std::string(trim_blank(whole_sentences_from_start(first(n_first))));
+  };
+  const auto tail = [&](size_t n_last) {
+    return std::string(trim_blank(whole_sentences_to_end(last(n_last))));
+  };
   if (policy == TooLong::kCutHead) return tail(n);
   if (policy == TooLong::kCutTail) return head(n);
   return head(n - n / 2) + std::string(kGap) + tail(n / 2);

@@ -22,6 +22,11 @@ bool is_wide_mark(char32_t c) {
 bool is_mark(char32_t c) {
   return is_one_of(c, U".!?…");
 }
+// Most characters are none of these: letters, and everything Chinese between the punctuation of two blocks.
+bool may_end(char32_t c) {
+  return c < 0x80 ? c == '\n' || c == '.' || c == '!' || c == '?'
+                  : c >= 0x2026 && (c <= 0x3002 || c >= 0xFF01);
+}
 bool closes(char32_t c) {
   return is_one_of(c, U"\"')]}”’»›」』）】》〉〕｝］");
 }
@@ -104,6 +109,7 @@ TextUnit sentence_at(std::string_view text, size_t begin) {
   while (at < text.size()) {
     const size_t mark = at;
     const char32_t c = next_character(text, at);
+    if (!may_end(c)) continue;
     if (c == '\n') return ends(mark);
     if (!is_wide_mark(c) && !is_mark(c)) continue;
 

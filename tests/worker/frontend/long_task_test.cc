@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <fstream>
 #include <functional>
 
@@ -565,6 +566,45 @@ TEST_F(LongTaskTest, SaysWhenATextWasCut) {
   job(ask(text_of(1), {"cut"}));
   answer_all();
   EXPECT_FALSE(result().cut);
+}
+
+// The files that everybody has, with a text that is too long for all of them.
+TEST_F(LongTaskTest, DoesALongTextWithTheShippedTasks) {
+  for (const auto& file : std::filesystem::directory_iterator("../configs/tasks")) {
+    if (file.path().extension() == ".toml")
+      std::filesystem::copy_file(file.path(), tasks_ / file.path().filename(),
+                                 std::filesystem::copy_options::overwrite_existing);
+  }
+  open();
+  std::string text;
+  for (size_t i = 0; i < 300; ++i) {
+    text += sentence(i) + "第" + std::to_string(i) + "句话说，河水又涨了，镇上的人都往山上搬。";
+    if (i % 7 == 0) text += "\n\n";
+  }
+  for (const char* task :
+       {"summary", "keywords", "sentiment", "sentiment-zh", "sentiment3", "intent", "reply"}) {
+    SCOPED_TRACE(task);
+    forget();
+    job(ask(text, {task}));
+    for (; n_answered_ < asked_.size(); ++n_answered_) {
+      const SequenceRequest request = asked_[n_answered_];
+      EXPECT_LE(request.prompt.size(), sequence_tokens_max_);
+      SequenceDone done;
+      done.id = request.id;
+      if (const auto* score = std::get_if<ScoreWork>(&request.work)) {
+        for (const engine::Tokens& wanted : score->wanted) done.scores.emplace_back(wanted.size(), 1.0f);
+      } else {
+        done.text = words_for(request);
+        done.finish_reason = "stop";
+      }
+      tell(done);
+    }
+    ASSERT_THAT(results_, SizeIs(1));
+    EXPECT_FALSE(result().error) << result().error->text;
+    const bool splits = std::string_view(task) != "intent" && std::string_view(task) != "reply";
+    EXPECT_EQ(result().pieces > 5, splits);
+    EXPECT_EQ(result().cut, !splits);
+  }
 }
 
 // Frontend and inference together, with the tiny model.

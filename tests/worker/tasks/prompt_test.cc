@@ -284,7 +284,7 @@ TEST_F(PromptTest, CutsBetweenSentencesWhereThatCostsLittle) {
   request_.text = "One two three four five. Six seven eight nine ten. Eleven twelve thirteen.";
   Task task = cutting("cut_tail", 1000);
   task.input_chars_max = 55;
-  EXPECT_THAT(text(task), HasSubstr("<One two three four five. Six seven eight nine ten. >"));
+  EXPECT_THAT(text(task), HasSubstr("<One two three four five. Six seven eight nine ten.>"));
   task.input_chars_max = 40;
   EXPECT_THAT(text(task), HasSubstr("Six seven eight>")) << "too dear";
 }

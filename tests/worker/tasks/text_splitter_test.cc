@@ -149,7 +149,7 @@ TEST(TextSplitter, ChangesTheLeastWhenASentenceIsEdited) {
     const auto before = texts_of(joined(sentences), limits);
     ASSERT_GE(before.size(), 90u);
     std::map<size_t, size_t> n_times;  // edits by how many pieces they changed
-    for (size_t i = 0; i < sentences.size(); i += 5) {
+    for (size_t i = 0; i < sentences.size(); i += 10) {
       std::vector<std::string> edited = sentences;
       edited[i].insert(edited[i].find(std::to_string(i)), "7");
       ++n_times[n_new(before, texts_of(joined(edited), limits))];
@@ -158,8 +158,8 @@ TEST(TextSplitter, ChangesTheLeastWhenASentenceIsEdited) {
     for (const auto& [n, times] : n_times) counts += std::to_string(n) + ": " + std::to_string(times) + "  ";
     std::printf("%zu pieces; edits of one character by pieces changed: %s\n", before.size(), counts.c_str());
     EXPECT_EQ(n_times.begin()->first, 1u);
-    EXPECT_GE(n_times[1], sentences.size() / 5 * 85 / 100);
-    EXPECT_GE(n_times[1] + n_times[2], sentences.size() / 5 * 95 / 100);
+    EXPECT_GE(n_times[1], sentences.size() / 10 * 85 / 100);
+    EXPECT_GE(n_times[1] + n_times[2], sentences.size() / 10 * 95 / 100);
     EXPECT_LE(n_times.rbegin()->first, 5u);
   }
 }
