@@ -8,7 +8,8 @@
 //           label, a string, and probability
 //
 // A string is its number of bytes, 4 bytes, and these; a real is the 8 bytes of a double; all little-endian.
-// What is not here is of the job that asks: source, similarity, timings, batch size.
+// What is not here is of the job that asks: source, similarity, whether its text was cut, timings,
+// batch size.
 
 #pragma once
 

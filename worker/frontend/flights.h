@@ -23,6 +23,7 @@ struct Waiter {
   JobId job;
   uint32_t task_index = 0;
   bool stream = false;
+  bool cut = false;  // its text: equal prompts may be of a text that was cut and one that was not
   std::optional<uint32_t> part = {};  // of a long text: LongTask::Part::number
   size_t n_streamed = 0;              // bytes of the answer that it was told
 };

@@ -151,9 +151,10 @@ Frontend::Begun Frontend::begin_task(ActiveJob& job, uint32_t index) {
 }
 
 std::optional<TaskResult> Frontend::ask(const ActiveJob& job, WorkOrder order, Waiter waiter) {
+  waiter.cut = order.prompt.cut;
   if (may_be_cached(*order.task, job.request)) {
     if (auto cached = look_up(*order.task, order.key)) {
-      cached->cut = order.prompt.cut;
+      cached->cut = waiter.cut;
       if (waiter.stream) stream(waiter, cached->text->text);
       return cached;
     }
@@ -339,6 +340,7 @@ void Frontend::hear(const SequenceDone& done) {
   for (Waiter& waiter : flight->waiters) {
     const auto job = jobs_.find(waiter.job);
     TANDEM_ASSERT(job != jobs_.end() || waiter.part, "a cancelled job left its flights");
+    result.cut = waiter.cut;
     if (job != jobs_.end() && waiter.stream && result.text) stream(waiter, result.text->text);
     if (waiter.part) {
       take_part(waiter, result);

@@ -139,7 +139,6 @@ TaskResult WorkOrders::blank_result(const Task& task) const {
 TaskResult WorkOrders::result_of(const WorkOrder& order, const SequenceDone& done) const {
   const Task& task = *order.task;
   TaskResult result = blank_result(task);
-  result.cut = order.prompt.cut;
   if (order.tree) {
     std::vector<std::span<const float>> logits;
     for (size_t i = 0; i < order.tree->nodes.size(); ++i) logits.emplace_back(done.scores[i]);

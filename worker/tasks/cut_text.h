@@ -20,9 +20,9 @@ struct FittedText {
 };
 
 // `text` (valid UTF-8) in at most `tokens_max` tokens and the task's characters, as Task::too_long says:
-// whole, cut between characters, or kTooLong. A sentence that a cut goes through is left out, if that costs a
-// quarter of what is kept at most; where the middle is cut, "…" stands for it. Much of a text far beyond the
-// limit is not looked at.
+// whole, cut between characters, or kTooLong. A sentence that a cut goes through is left out, if that costs
+// a quarter of what is kept at most; where the middle is cut, "…" stands for it. Much of a text far beyond
+// the limit is not looked at.
 Result<FittedText> fit_text(const Task& task, std::string_view text, size_t tokens_max,
                             const engine::Tokenizer& tokenizer);
 

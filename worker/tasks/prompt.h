@@ -26,9 +26,8 @@ struct Prompt {
 // - A variable that the task does not have is an error if the job has this one task only: in a job of several
 //   it may be meant for another.
 // - History: the last history_turns_max messages; none for a task without history.
-// - A text of more than input_tokens_max tokens, or input_chars_max characters, is refused, cut (cut_text.h)
-// or
-//   found too long for one prompt, as the task says.
+// - A text of more than input_tokens_max tokens, or input_chars_max characters, is refused, cut
+//   (cut_text.h) or found too long for one prompt, as the task says.
 // - `tokens_max` is what the model can take, completion included. What does not fit loses the oldest messages
 //   first; then the text is cut further, refused, or found too long.
 Result<Prompt> make_prompt(const Task& task, const JobRequest& request, const engine::Tokenizer& tokenizer,
