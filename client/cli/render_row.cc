@@ -45,6 +45,8 @@ Json task_json(const TaskResult& task, const RowStyle& style) {
   }
   out["source"] = to_string(task.source);
   if (task.source == AnswerSource::kSemantic) out["similarity"] = rounded(task.similarity, 1e6);
+  if (task.cut) out["cut"] = true;
+  if (task.pieces > 0) out["pieces"] = task.pieces;
   out["usage"] = {{"prompt_tokens", task.usage.prompt_tokens},
                   {"cached_tokens", task.usage.cached_tokens},
                   {"computed_tokens", task.usage.computed_tokens},

@@ -105,7 +105,9 @@ struct TaskResult {
   std::optional<Error> error;
   AnswerSource source = AnswerSource::kModel;
   double similarity = 0;  // of a semantic hit
-  Usage usage;
+  bool cut = false;       // the text was too long: the answer is for what the task's cut left of it
+  uint32_t pieces = 0;  // of a text that was too long for one prompt and done in pieces; 0: it was done whole
+  Usage usage;          // of all pieces together
   Timings timings;
   uint32_t task_version = 0;
   std::string task_fingerprint;   // hash of the task's content, hex

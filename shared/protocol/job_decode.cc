@@ -163,6 +163,10 @@ void read(Reader& in, TaskResult& result) {
       result.source = static_cast<AnswerSource>(in.number(2));
     else if (key == "similarity")
       result.similarity = in.real(-1, 1);
+    else if (key == "cut")
+      result.cut = in.boolean();
+    else if (key == "pieces")
+      result.pieces = number32(in);
     else if (key == "usage")
       read(in, result.usage);
     else if (key == "timings")

@@ -94,6 +94,8 @@ std::string encode(const TaskResult& result) {
   if (result.error) map.entry("error").error(*result.error);
   map.entry("source").number(static_cast<uint64_t>(result.source));
   if (result.similarity != 0) map.entry("similarity").real(result.similarity);
+  if (result.cut) map.entry("cut").boolean(true);
+  if (result.pieces != 0) map.entry("pieces").number(result.pieces);
   map.entry("usage").raw(encode(result.usage));
   map.entry("timings").raw(encode(result.timings));
   map.entry("task_version").number(result.task_version);

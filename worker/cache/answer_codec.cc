@@ -68,7 +68,7 @@ std::string encode_answer(const TaskResult& result) {
   out.letter(result.label ? 'l' : 't');
   for (const uint32_t n :
        {result.usage.prompt_tokens, result.usage.cached_tokens, result.usage.computed_tokens,
-        result.usage.completion_tokens, result.task_version}) {
+        result.usage.completion_tokens, result.task_version, result.pieces}) {
     out.number(n);
   }
   for (const std::string* text :
@@ -97,7 +97,7 @@ std::optional<TaskResult> decode_answer(std::string_view bytes) {
   TaskResult result;
   const char what = in.letter();
   for (uint32_t* n : {&result.usage.prompt_tokens, &result.usage.cached_tokens, &result.usage.computed_tokens,
-                      &result.usage.completion_tokens, &result.task_version}) {
+                      &result.usage.completion_tokens, &result.task_version, &result.pieces}) {
     *n = in.number();
   }
   for (std::string* text :

@@ -24,7 +24,7 @@
 
 namespace tandem {
 
-inline constexpr std::string_view kAnswerFormat = "tandem answers 2";
+inline constexpr std::string_view kAnswerFormat = "tandem answers 3";
 
 struct AnswerRecord {
   int64_t created_ms = 0;

@@ -40,11 +40,12 @@ bool Flights::has_begun(const JobId& job) const {
   return false;
 }
 
-std::vector<SequenceId> Flights::leave(const JobId& job) {
+std::vector<SequenceId> Flights::leave(const JobId& job, std::optional<uint32_t> task_index) {
   std::vector<SequenceId> empty;
   for (auto& [id, flight] : flights_) {
-    const size_t n_gone =
-        std::erase_if(flight.waiters, [&](const Waiter& waiter) { return waiter.job == job; });
+    const size_t n_gone = std::erase_if(flight.waiters, [&](const Waiter& waiter) {
+      return waiter.job == job && (!task_index || waiter.task_index == *task_index);
+    });
     if (n_gone > 0 && flight.waiters.empty()) empty.push_back(id);
   }
   for (const SequenceId id : empty) end(id);

@@ -23,7 +23,9 @@ struct Waiter {
   JobId job;
   uint32_t task_index = 0;
   bool stream = false;
-  size_t n_streamed = 0;  // bytes of the answer that it was told
+  bool cut = false;  // its text: equal prompts may be of a text that was cut and one that was not
+  std::optional<uint32_t> part = {};  // of a long text: LongTask::Part::number
+  size_t n_streamed = 0;              // bytes of the answer that it was told
 };
 
 struct Flight {
@@ -53,8 +55,9 @@ class Flights {
   // Whether the model works on one of the job's tasks, or has.
   bool has_begun(const JobId& job) const;
 
-  // Takes a job's tasks out of all flights; gives the flights that nobody waits for any more, which are over.
-  std::vector<SequenceId> leave(const JobId& job);
+  // Takes a job's tasks, or the one at `task_index`, out of all flights; gives the flights that nobody waits
+  // for any more, which are over.
+  std::vector<SequenceId> leave(const JobId& job, std::optional<uint32_t> task_index = {});
 
   size_t size() const { return flights_.size(); }
 

@@ -5,6 +5,13 @@
 #include "shared/base/assert.h"
 
 namespace tandem {
+namespace {
+
+bool may_be_cached(const Task& task, const JobRequest& request) {
+  return task.cache_exact && request.accept != AcceptSource::kModel;
+}
+
+}  // namespace
 
 Frontend::Frontend(Parts parts, const Clock& clock, Inbox<ToFrontend>& inbox, Inbox<ToInference>& inference,
                    Inbox<FromFrontend>& session)
@@ -111,26 +118,49 @@ bool Frontend::answer_known(const LeasedJob& leased, const Hash128& payload) {
 
 Frontend::Begun Frontend::begin_task(ActiveJob& job, uint32_t index) {
   const JobRequest& request = job.request;
-  auto order = orders_.make(tasks_.book(), request.tasks[index], request);
+  const std::string& name = request.tasks[index];
+  Waiter waiter{.job = job.id, .task_index = index};
+  std::optional<Hash128> long_key;
+  if (const auto task = tasks_.book()->find(name)) {
+    long_key = orders_.long_key(**task, request);
+    if (auto cached =
+            long_key && may_be_cached(**task, request) ? look_up(**task, *long_key) : std::nullopt) {
+      waiter.stream = request.stream && cached->text;
+      if (waiter.stream) stream(waiter, cached->text->text);
+      finish_task(job, index, std::move(*cached));
+      return {*task, *long_key};
+    }
+  }
+  auto order = orders_.make(tasks_.book(), name, request);
   if (!order) {
     TaskResult result;
-    result.task = request.tasks[index];
+    result.task = name;
     result.error = std::move(order).error();
     finish_task(job, index, std::move(result));
     return {};
   }
-
-  const Begun begun{order->task, order->key};
-  Waiter waiter{.job = job.id, .task_index = index, .stream = request.stream && order->is_streamable()};
-  const bool may_be_cached = order->task->cache_exact && request.accept != AcceptSource::kModel;
-  if (auto cached = may_be_cached ? look_up(*order->task, order->key) : std::nullopt) {
-    if (waiter.stream) stream(waiter, cached->text->text);
-    finish_task(job, index, std::move(*cached));
+  if (order->prompt.too_long) {
+    const Begun begun{long_key ? order->task : nullptr, long_key.value_or(Hash128{})};
+    begin_long_task(job, index, *order);
     return begun;
   }
+  const Begun begun{order->prompt.cut ? nullptr : order->task, order->key};
+  waiter.stream = request.stream && order->is_streamable();
+  if (auto cached = ask(job, std::move(*order), waiter)) finish_task(job, index, std::move(*cached));
+  return begun;
+}
 
-  const bool store = request.store && order->task->cache_exact;
-  if (Flight* flight = flights_.find(order->key)) {
+std::optional<TaskResult> Frontend::ask(const ActiveJob& job, WorkOrder order, Waiter waiter) {
+  waiter.cut = order.prompt.cut;
+  if (may_be_cached(*order.task, job.request)) {
+    if (auto cached = look_up(*order.task, order.key)) {
+      cached->cut = waiter.cut;
+      if (waiter.stream) stream(waiter, cached->text->text);
+      return cached;
+    }
+  }
+  const bool store = job.request.store && order.task->cache_exact;
+  if (Flight* flight = flights_.find(order.key)) {
     if (waiter.stream) stream(waiter, flight->published);
     flight->waiters.push_back(waiter);
     flight->store |= store;
@@ -138,14 +168,14 @@ Frontend::Begun Frontend::begin_task(ActiveJob& job, uint32_t index) {
       flight->urgency = Urgency::kInteractive;
       inference_.push(HurrySequence{flight->id});
     }
-    return begun;
+    return std::nullopt;
   }
-  Flight& flight = flights_.start(std::move(*order));
+  Flight& flight = flights_.start(std::move(order));
   flight.waiters.push_back(waiter);
   flight.store = store;
   flight.urgency = job.urgency;
   inference_.push(flight.order.to_sequence(flight.id, job.arrived, waiter.stream, job.urgency));
-  return begun;
+  return std::nullopt;
 }
 
 std::optional<TaskResult> Frontend::look_up(const Task& task, const Hash128& key) {
@@ -158,14 +188,76 @@ std::optional<TaskResult> Frontend::look_up(const Task& task, const Hash128& key
   if (!*found) return std::nullopt;
   TaskResult& cached = **found;
   TaskResult result = orders_.blank_result(task);
+  if (cached.pieces > 0 && task.split) result.task_fingerprint = task.split->fingerprint;
   result.label = std::move(cached.label);
   result.text = std::move(cached.text);
   result.source = AnswerSource::kExact;
+  result.pieces = cached.pieces;
   result.usage = cached.usage;
   result.usage.computed_tokens = 0;  // that is the point of it
   const bool is_whole = result.label.has_value() != result.text.has_value() &&
                         result.text.has_value() == (task.answer == AnswerKind::kText);
   return is_whole ? std::optional(std::move(result)) : std::nullopt;
+}
+
+// ---- texts that are too long for one prompt --------------------------------------------------------------
+
+void Frontend::begin_long_task(ActiveJob& job, uint32_t index, const WorkOrder& order) {
+  auto made = LongTask::make(order.book, *order.task, job.request, orders_);
+  if (!made) {
+    TaskResult result = orders_.blank_result(*order.task);
+    result.error = std::move(made).error();
+    return finish_task(job, index, std::move(result));
+  }
+  job.long_tasks.emplace(index, std::move(*made));
+  go_on(job, index);
+}
+
+void Frontend::go_on(ActiveJob& job, uint32_t index) {
+  LongTask& task = job.long_tasks.at(index);
+  while (const std::optional<LongTask::Part> part = task.next()) {
+    auto order = orders_.make(task.book(), part->task, *part->request);
+    if (order && order->prompt.too_long) {
+      order =
+          fail(ErrorCode::kTooLong, "text: expected a part that fits into a prompt of task '" + part->task +
+                                        "', found more tokens than its sentences have alone");
+    }
+    if (!order) {
+      TaskResult result;
+      result.error = std::move(order).error();
+      task.take(part->number, result);
+      continue;
+    }
+    const Waiter waiter{.job = job.id,
+                        .task_index = index,
+                        .stream = job.request.stream && part->is_last && order->is_streamable(),
+                        .part = part->number};
+    if (const auto cached = ask(job, std::move(*order), waiter)) task.take(part->number, *cached);
+  }
+  if (task.outcome()) finish_long_task(job, index);
+}
+
+void Frontend::finish_long_task(ActiveJob& job, uint32_t index) {
+  const LongTask task = std::move(job.long_tasks.extract(index).mapped());
+  for (const SequenceId sequence : flights_.leave(job.id, index)) inference_.push(CancelSequence{sequence});
+  const TaskResult& result = *task.outcome();
+  const std::string& name = job.request.tasks[index];
+  const Task& asked = **task.book()->find(name);
+  if (task.is_sound() && job.request.store && asked.cache_exact) {
+    if (const auto key = orders_.long_key(asked, job.request))
+      remember(*key, asked, result, job.request.cache_namespace);
+  }
+  finish_task(job, index, result);
+}
+
+// A part of a long text may be finished after its task: another part failed, or the text says the same twice.
+void Frontend::take_part(const Waiter& waiter, const TaskResult& result) {
+  const auto job = jobs_.find(waiter.job);
+  if (job == jobs_.end()) return;
+  const auto task = job->second.long_tasks.find(waiter.task_index);
+  if (task == job->second.long_tasks.end()) return;
+  task->second.take(*waiter.part, result);
+  go_on(job->second, waiter.task_index);
 }
 
 void Frontend::hear(const CancelledJob& cancelled) {
@@ -185,6 +277,9 @@ std::optional<HeldLease> Frontend::take_back(const JobId& id) {
   if (found == jobs_.end()) return std::nullopt;  // its result is on its way already
   const ActiveJob& job = found->second;
   if (job.n_open < job.results.size() || flights_.has_begun(id)) return std::nullopt;
+  for (const auto& [index, task] : job.long_tasks) {
+    if (task.has_begun()) return std::nullopt;
+  }
   const HeldLease lease{id, job.attempt};
   jobs_.erase(found);
   drop_work(id);
@@ -238,21 +333,28 @@ void Frontend::hear(const SequenceDone& done) {
     result.error = done.error;
   } else {
     result = orders_.result_of(flight->order, done);
-    remember(*flight, result);
+    if (flight->store) {
+      remember(flight->order.key, *flight->order.task, result, flight->order.cache_namespace);
+    }
   }
   for (Waiter& waiter : flight->waiters) {
     const auto job = jobs_.find(waiter.job);
-    TANDEM_ASSERT(job != jobs_.end(), "a cancelled job left its flights");
-    if (waiter.stream && result.text) stream(waiter, result.text->text);
+    TANDEM_ASSERT(job != jobs_.end() || waiter.part, "a cancelled job left its flights");
+    result.cut = waiter.cut;
+    if (job != jobs_.end() && waiter.stream && result.text) stream(waiter, result.text->text);
+    if (waiter.part) {
+      take_part(waiter, result);
+      continue;
+    }
     finish_task(job->second, waiter.task_index, result);
   }
 }
 
-void Frontend::remember(const Flight& flight, const TaskResult& result) {
-  if (!cache_ || !flight.store || !worth_caching(result)) return;
+void Frontend::remember(const Hash128& key, const Task& task, const TaskResult& result,
+                        std::string_view cache_namespace) {
+  if (!cache_ || !worth_caching(result)) return;
   unwritten_ = true;
-  auto stored = cache_->store(flight.order.key, result, flight.order.task->cache_ttl,
-                              flight.order.cache_namespace);
+  auto stored = cache_->store(key, result, task.cache_ttl, cache_namespace);
   if (!stored) log_.warn("answer not cached: {}", stored.error().text);
 }
 

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -18,6 +19,7 @@
 #include "worker/cache/answer_cache.h"
 #include "worker/frontend/flights.h"
 #include "worker/frontend/known_requests.h"
+#include "worker/frontend/long_task.h"
 #include "worker/frontend/messages.h"
 #include "worker/frontend/task_folder.h"
 #include "worker/frontend/work_order.h"
@@ -58,7 +60,8 @@ class Frontend {
     Urgency urgency = Urgency::kBulk;
     JobRequest request;
     std::vector<std::optional<TaskResult>> results;
-    size_t n_open = 0;  // tasks without a result
+    size_t n_open = 0;                        // tasks without a result
+    std::map<uint32_t, LongTask> long_tasks;  // of these, by their place, those whose text is done in parts
   };
 
   void hear(LeasedJob leased);
@@ -78,12 +81,20 @@ class Frontend {
   // Whether the job could be answered without reading it.
   bool answer_known(const LeasedJob& leased, const Hash128& payload);
   struct Begun {
-    const Task* task = nullptr;  // null: there is none, or the job does not suit it
+    const Task* task = nullptr;  // null: there is none, the job does not suit it, or its text was cut
     Hash128 key;
   };
   Begun begin_task(ActiveJob& job, uint32_t index);
+  void begin_long_task(ActiveJob& job, uint32_t index, const WorkOrder& order);
+  // Asks for the next parts; with the last answer, the task is finished.
+  void go_on(ActiveJob& job, uint32_t index);
+  void finish_long_task(ActiveJob& job, uint32_t index);
+  void take_part(const Waiter& waiter, const TaskResult& result);
+  // The answer, if it is known; else the waiter waits for a flight.
+  std::optional<TaskResult> ask(const ActiveJob& job, WorkOrder order, Waiter waiter);
   std::optional<TaskResult> look_up(const Task& task, const Hash128& key);
-  void remember(const Flight& flight, const TaskResult& result);
+  void remember(const Hash128& key, const Task& task, const TaskResult& result,
+                std::string_view cache_namespace);
 
   void stream(Waiter& waiter, const std::string& text);
   void tell_part(const ActiveJob& job, const JobPart& part);

@@ -6,9 +6,11 @@
 #include <span>
 #include <vector>
 
+#include "shared/base/utf8.h"
 #include "worker/cache/answer_cache.h"
 #include "worker/frontend/trimmed_stream.h"
 #include "worker/tasks/fixed_prefix.h"
+#include "worker/tasks/plain_text.h"
 
 namespace tandem {
 
@@ -50,6 +52,7 @@ Result<WorkOrder> WorkOrders::make(const std::shared_ptr<const TaskBook>& book, 
   if (task.grammar) order.constraint = constraint_of(task);
   TANDEM_ASSIGN(order.prompt, make_prompt(task, request, *facts_.tokenizer, facts_.chat_template,
                                           facts_.sequence_tokens_max));
+  if (order.prompt.too_long) return order;
   // A caller's settings are for open answers; a label is the task's business.
   TANDEM_ASSIGN(order.settings,
                 decode_settings(task, is_text ? request.decode : DecodeOverrides{}, order.prompt.tokens));
@@ -69,6 +72,33 @@ Result<WorkOrder> WorkOrders::make(const std::shared_ptr<const TaskBook>& book, 
     order.keep = KeepKv::kAll;
   }
   return order;
+}
+
+// The request in its shortest form, so that equal meanings have one key: white space at the text's ends,
+// variables that have their defaults, and settings that the task does not use make no difference.
+std::optional<Hash128> WorkOrders::long_key(const Task& task, const JobRequest& request) const {
+  if (!task.split) return std::nullopt;
+  const bool may_be_long = request.text.size() > task.input_tokens_max ||
+                           (task.input_chars_max > 0 && request.text.size() > task.input_chars_max) ||
+                           request.text.size() > facts_.sequence_tokens_max / 2;
+  if (!may_be_long || !check_utf8(request.text)) return std::nullopt;
+  auto values = variable_values(task, request);
+  if (!values) return std::nullopt;
+  JobRequest meant;
+  meant.text = trim_blank(request.text);
+  meant.tasks = {task.name};
+  meant.variables = std::move(*values);
+  if (task.answer == AnswerKind::kText) meant.decode = request.decode;
+  HashBuilder hash;
+  hash.add("tandem long text 1").add(facts_.model_fingerprint).add(facts_.tokenizer->fingerprint());
+  hash.add(uint64_t{facts_.sequence_tokens_max});  // pieces are made for it
+  hash.add(task.split->fingerprint).add(request.cache_namespace).add(encode(meant));
+  return hash.finish();
+}
+
+Result<size_t> WorkOrders::text_tokens_max(const Task& task, const JobRequest& request) const {
+  return tandem::text_tokens_max(task, request, *facts_.tokenizer, facts_.chat_template,
+                                 facts_.sequence_tokens_max);
 }
 
 Result<std::shared_ptr<const LabelTree>> WorkOrders::tree_of(const Task& task) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,8 @@ class WorkOrders {
  public:
   explicit WorkOrders(ModelFacts facts) : facts_(std::move(facts)) {}
 
-  // kNotFound: no such task. kInvalid, kTooLong: what the job asks cannot be done, and why.
+  // kNotFound: no such task. kInvalid, kTooLong: what the job asks cannot be done, and why. Where the prompt
+  // is too_long, there is nothing but book, task and prompt: the text is work for a LongTask.
   Result<WorkOrder> make(const std::shared_ptr<const TaskBook>& book, const std::string& task,
                          const JobRequest& request);
 
@@ -64,6 +66,14 @@ class WorkOrders {
 
   // A result that has nothing but its labels: task, version, fingerprints.
   TaskResult blank_result(const Task& task) const;
+
+  // The key of the answer to the whole text of a task that splits, by its bytes: found without a token being
+  // made. Nothing when the text is surely not too long, or the request is not in order.
+  std::optional<Hash128> long_key(const Task& task, const JobRequest& request) const;
+
+  // As text_tokens_max(), for this model; and a text's tokens.
+  Result<size_t> text_tokens_max(const Task& task, const JobRequest& request) const;
+  size_t n_tokens(std::string_view text) const { return facts_.tokenizer->encode_plain(text).size(); }
 
   // What all prompts of a task begin with, of every task; no one is the beginning of another.
   std::vector<engine::Tokens> fixed_prefixes(const TaskBook& book) const;

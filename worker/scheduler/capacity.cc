@@ -51,7 +51,7 @@ Result<Capacity> derive_capacity(const CapacityOptions& options, const engine::K
   capacity.interactive_extra = std::max<size_t>(capacity.credits / 4, 1);
   // The same twice in tokens: few long texts are as much work as many short ones.
   capacity.cost_max = uint64_t{2} * capacity.n_blocks * engine::kBlockTokens;
-  capacity.sequences_waiting_max = capacity.jobs_max() * limits::kTasksPerJobMax;
+  capacity.sequences_waiting_max = capacity.jobs_max() * limits::kTasksPerJobMax * kPartsAtOnceMax;
   capacity.parts_max = 64 * capacity.jobs_max();
   return capacity;
 }

@@ -28,8 +28,9 @@ struct Capacity {
   size_t credits = 0;              // jobs the broker may lend out to this worker at a time
   size_t interactive_extra = 0;    // interactive jobs on top of these
   uint64_t cost_max = 0;           // tokens of all jobs that it lends out together
-  size_t sequences_waiting_max = 0;  // what the frontend can have in line for the engine: jobs * tasks
-  size_t parts_max = 0;              // parts of answers kept for a results socket that is full
+  size_t sequences_waiting_max =
+      0;                 // what the frontend can have in line for the engine: jobs * tasks * parts
+  size_t parts_max = 0;  // parts of answers kept for a results socket that is full
 
   size_t jobs_max() const { return credits + interactive_extra; }
   SchedulerLimits scheduler_limits() const;
@@ -44,5 +45,8 @@ Result<Capacity> derive_capacity(const CapacityOptions& options, const engine::K
 // The blocks a usual sequence takes (a short text, its prompt, its answer): how many run side by side.
 inline constexpr size_t kSequenceTokensUsual = 256;
 inline constexpr size_t kSequenceTokensMin = 256;
+// Of one long text, in line at a time: enough to fill a batch, and a book does not push all others' work
+// aside.
+inline constexpr size_t kPartsAtOnceMax = 16;
 
 }  // namespace tandem

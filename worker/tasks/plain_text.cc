@@ -7,7 +7,27 @@
 namespace tandem {
 namespace {
 
-// The next character of valid UTF-8; `at` moves behind it.
+bool is_decoration(char32_t c) {
+  static constexpr std::u32string_view kDecoration = U"*_`#~\"()[]{}<>“”„«»‹›「」『』【】《》〈〉〔〕";
+  return kDecoration.find(c) != std::u32string_view::npos;
+}
+
+char32_t fold(char32_t c) {
+  if (c >= 0xFF01 && c <= 0xFF5E) c -= 0xFEE0;  // full-width forms of ! to ~
+  if (c >= 'A' && c <= 'Z') return c + 32;
+  if ((c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9) || (c >= 0x410 && c <= 0x42F)) {
+    return c + 32;
+  }
+  if (c >= 0x400 && c <= 0x40F) return c + 80;
+  if (c == 0x2018 || c == 0x2019 || c == 0x02BC || c == 0xB4) return '\'';
+  if (c == 0x3002 || c == 0xFF61) return '.';
+  if (c == 0x3001 || c == 0xFF64) return ',';
+  if (c == 0x2014 || c == 0x2013 || c == 0x2026) return ';';  // dashes and dots part clauses
+  return c;
+}
+
+}  // namespace
+
 char32_t next_character(std::string_view text, size_t& at) {
   const auto lead = static_cast<uint8_t>(text[at++]);
   if (lead < 0x80) return lead;
@@ -33,27 +53,6 @@ bool is_space(char32_t c) {
              (c >= 0x2000 && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E);
   }
 }
-
-bool is_decoration(char32_t c) {
-  static constexpr std::u32string_view kDecoration = U"*_`#~\"()[]{}<>“”„«»‹›「」『』【】《》〈〉〔〕";
-  return kDecoration.find(c) != std::u32string_view::npos;
-}
-
-char32_t fold(char32_t c) {
-  if (c >= 0xFF01 && c <= 0xFF5E) c -= 0xFEE0;  // full-width forms of ! to ~
-  if (c >= 'A' && c <= 'Z') return c + 32;
-  if ((c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9) || (c >= 0x410 && c <= 0x42F)) {
-    return c + 32;
-  }
-  if (c >= 0x400 && c <= 0x40F) return c + 80;
-  if (c == 0x2018 || c == 0x2019 || c == 0x02BC || c == 0xB4) return '\'';
-  if (c == 0x3002 || c == 0xFF61) return '.';
-  if (c == 0x3001 || c == 0xFF64) return ',';
-  if (c == 0x2014 || c == 0x2013 || c == 0x2026) return ';';  // dashes and dots part clauses
-  return c;
-}
-
-}  // namespace
 
 std::u32string plain_text(std::string_view text) {
   const std::string valid = utf8_lossy(text);

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,12 @@ namespace tandem {
 // comma. What only decorates (Markdown's * _ ` # ~, quotes, brackets) and every kind of white space but the
 // line feed becomes one space; runs of spaces become one.
 std::u32string plain_text(std::string_view text);
+
+// The character at `at`; `at` moves behind it. `text` is valid UTF-8 and goes on there.
+char32_t next_character(std::string_view text, size_t& at);
+
+// White space (Unicode's), zero-width and direction marks included.
+bool is_space(char32_t c);
 
 // Letters and digits that make up words between borders. Chinese, Japanese and Korean characters are not:
 // their words have no borders.

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "shared/base/result.h"
@@ -14,7 +15,8 @@ namespace tandem {
 
 struct Prompt {
   engine::Tokens tokens;
-  bool cut = false;  // the text was shortened to the task's limit
+  bool cut = false;       // the text was shortened to the task's limit
+  bool too_long = false;  // the task splits texts, and this is one that has to be: there are no tokens
 };
 
 // Checks the input, applies history, fills the template, renders it and tokenises it. Text, history and
@@ -24,12 +26,21 @@ struct Prompt {
 // - A variable that the task does not have is an error if the job has this one task only: in a job of several
 //   it may be meant for another.
 // - History: the last history_turns_max messages; none for a task without history.
-// - A text of more than input_tokens_max tokens is refused or cut, at a character's border, as the task says.
-//   Where the middle is cut, "…" stands for it.
+// - A text of more than input_tokens_max tokens, or input_chars_max characters, is refused, cut
+//   (cut_text.h) or found too long for one prompt, as the task says.
 // - `tokens_max` is what the model can take, completion included. What does not fit loses the oldest messages
-//   first; then the text is cut further, or refused.
+//   first; then the text is cut further, refused, or found too long.
 Result<Prompt> make_prompt(const Task& task, const JobRequest& request, const engine::Tokenizer& tokenizer,
                            const engine::ChatTemplate& chat_template, size_t tokens_max);
+
+// The tokens that a text may have in a prompt of the task, without history: its limit, or what the model has
+// room for beside the rest. 0 when there is no room at all; errors as of make_prompt().
+Result<size_t> text_tokens_max(const Task& task, const JobRequest& request,
+                               const engine::Tokenizer& tokenizer, const engine::ChatTemplate& chat_template,
+                               size_t tokens_max);
+
+// The value of each of the task's variables: the job's, else the default. kInvalid as of make_prompt().
+Result<std::map<std::string, std::string>> variable_values(const Task& task, const JobRequest& request);
 
 // The task's settings with the job's overrides on top, for tasks whose answer is text; a label has the task's
 // settings. kInvalid names a setting out of its range (setting_limits.h).

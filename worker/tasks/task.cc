@@ -52,6 +52,7 @@ std::string task_fingerprint(const Task& task) {
     for (const std::string& choice : task.choices) hash.add(choice);
     hash.add(task.pattern).add(task.schema);
   }
+  if (task.input_chars_max > 0) hash.add("chars").add(uint64_t{task.input_chars_max});
   return hash.finish().to_hex();
 }
 

@@ -39,12 +39,27 @@ struct Variable {
 // What is wrong with `value`, as "expected ..., found ..."; "" when it fits.
 std::string mismatch(const Variable& variable, const std::string& value);
 
-// What a text loses that is too long: nothing (it is refused), its beginning, its end, or its middle.
-enum class TooLong : uint8_t { kError, kCutHead, kCutTail, kCutMiddle };
+// What becomes of a text that is too long: it is refused, loses its beginning, its end or its middle, or is
+// done in pieces (Split).
+enum class TooLong : uint8_t { kError, kCutHead, kCutTail, kCutMiddle, kSplit };
 enum class AnswerKind : uint8_t { kLabel, kText };
 enum class LabelMethod : uint8_t { kScore, kGenerate };
 // What a text answer is held to, token by token.
 enum class TextShape : uint8_t { kFree, kChoice, kRegex, kJson };
+
+// How a text is done that is too long: each piece goes to one task (map), the answers go to another (reduce).
+struct Split {
+  uint32_t chars_max = 10'000;  // of a piece, its overlap included
+  uint32_t tokens_max = 0;      // the same; 0: as the map task's input has it
+  uint32_t overlap_chars = 0;
+  uint32_t pieces_max = 1000;
+  std::string map;     // another task, whose own split has no part in this, or the task itself
+  std::string reduce;  // the same; "" is the weighted mean of the pieces' probabilities, of scored labels
+  std::string place;   // "summary.toml:12", for mistakes
+  // Of everything that changes the answer for a long text: the task, map and reduce, the settings above. Made
+  // by TaskBook::load(), which knows the other tasks.
+  std::string fingerprint;
+};
 
 struct Task {
   std::string name;  // file name without .toml
@@ -60,7 +75,9 @@ struct Task {
   std::map<std::string, Variable> variables;
 
   uint32_t input_tokens_max = 1024;  // of the user's text
+  uint32_t input_chars_max = 0;      // the same, 0: no limit
   TooLong too_long = TooLong::kError;
+  std::optional<Split> split;  // of TooLong::kSplit
 
   AnswerKind answer = AnswerKind::kText;
   LabelMethod method = LabelMethod::kScore;
@@ -83,6 +100,7 @@ struct Task {
 
   std::string fingerprint;  // hash of all of the above that changes an answer, hex: task_fingerprint()
 };
+// Without `split`, which changes nothing for a text that is not too long.
 std::string task_fingerprint(const Task& task);
 
 // One task file. `name` is the task's, `place` stands in front of every mistake ("configs/tasks/reply.toml").
@@ -93,7 +111,8 @@ Result<Task> parse_task(std::string_view toml, const std::string& name, const st
 class TaskBook {
  public:
   // Reads every *.toml in `folder`. All mistakes of all files in one error (kInvalid), each with file and
-  // line. An empty folder is an error, a missing one kNotFound.
+  // line; those between files (a split names a task that there is not) when the files alone are good. An
+  // empty folder is an error, a missing one kNotFound.
   static Result<std::shared_ptr<const TaskBook>> load(const std::filesystem::path& folder);
 
   // kNotFound lists the tasks there are and the nearest name.

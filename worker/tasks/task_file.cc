@@ -266,12 +266,50 @@ void read_answer(TomlTable& answer, Task& task) {
 
 void read_input(TomlTable& input, Task& task) {
   input.read<uint32_t>("tokens_max", task.input_tokens_max, {1, allowed::kInputTokensMax});
+  input.read<uint32_t>("chars_max", task.input_chars_max, {0, allowed::kInputCharsMax});
   read_choice(input, "too_long",
               {std::pair{"error", TooLong::kError},
                {"cut_head", TooLong::kCutHead},
                {"cut_tail", TooLong::kCutTail},
-               {"cut_middle", TooLong::kCutMiddle}},
+               {"cut_middle", TooLong::kCutMiddle},
+               {"split", TooLong::kSplit}},
               task.too_long);
+}
+
+// What can be said without the other tasks; TaskBook::load() says the rest.
+void read_split(TomlTable& root, Task& task) {
+  std::optional<TomlTable> table = root.table("split");
+  if (task.too_long != TooLong::kSplit) {
+    if (table) root.problem("split", "expected with input.too_long = \"split\" only");
+    return;
+  }
+  Split& split = task.split.emplace();
+  split.map = task.name;
+  const bool has_mean = task.answer == AnswerKind::kLabel && task.method == LabelMethod::kScore;
+  if (!table) {
+    if (!has_mean) root.problem("split", "expected a section that says how the answers become one (reduce)");
+    split.place = root.place();
+    return;
+  }
+  split.place = table->place();
+  table->read<uint32_t>("chars_max", split.chars_max, {allowed::kPieceCharsMin, allowed::kInputCharsMax});
+  table->read<uint32_t>("tokens_max", split.tokens_max, {allowed::kPieceTokensMin, allowed::kInputTokensMax});
+  table->read<uint32_t>("pieces_max", split.pieces_max, {2, allowed::kPiecesMax});
+  table->read<uint32_t>("overlap_chars", split.overlap_chars, {0, allowed::kInputCharsMax});
+  if (2 * uint64_t{split.overlap_chars} > split.chars_max) {
+    table->problem("overlap_chars", "expected at most half of chars_max, " + std::to_string(split.chars_max) +
+                                        ", found " + std::to_string(split.overlap_chars));
+  }
+  read_short(*table, "map", split.map, limits::kNameBytesMax);
+  if (!has_mean) table->need("reduce");
+  std::string reduce;
+  if (read_short(*table, "reduce", reduce, limits::kNameBytesMax) && !(has_mean && reduce == "mean"))
+    split.reduce = reduce;
+  if (has_mean && split.reduce.empty() && split.map != task.name) {
+    table->problem("map",
+                   "expected none with reduce = \"mean\", which needs this task's own probabilities, found " +
+                       in_quotes(split.map));
+  }
 }
 
 void read_stops(TomlTable& decode, Task& task) {
@@ -357,6 +395,9 @@ Result<Task> parse_task(std::string_view toml, const std::string& name, const st
   if (std::optional<TomlTable> input = root.table("input")) read_input(*input, task);
   root.need("answer");
   if (std::optional<TomlTable> answer = root.table("answer")) read_answer(*answer, task);
+  read_split(root, task);
+  if (task.split && task.history_turns_max > 0)
+    root.problem("prompt.history_turns_max", "expected none with input.too_long = \"split\"");
   task.tokens_max = task.answer == AnswerKind::kLabel ? 10 : 128;
   if (std::optional<TomlTable> decode = root.table("decode")) read_decode(*decode, task);
   if (std::optional<TomlTable> cache = root.table("cache")) read_cache(*cache, task);

@@ -204,6 +204,18 @@ TEST(Row, DetailsAreThereWhenAskedFor) {
   EXPECT_EQ(out["results"]["sentiment"]["scores"]["positive"], 0.987123);
 }
 
+TEST(Row, ARowSaysWhatBecameOfALongText) {
+  const InputRow row = parse_row(R"({"text": "x"})", 1, defaults());
+  TaskResult cut = sentiment(), split = reply();
+  cut.cut = true;
+  split.pieces = 12;
+  const json out = json::parse(render_row(row, result_of({cut, split}), {}).text);
+  EXPECT_EQ(out["results"]["sentiment"]["cut"], true);
+  EXPECT_FALSE(out["results"]["sentiment"].contains("pieces"));
+  EXPECT_EQ(out["results"]["reply"]["pieces"], 12);
+  EXPECT_FALSE(out["results"]["reply"].contains("cut"));
+}
+
 TEST(Row, ARowIsCachedWhenEveryAnswerIs) {
   const InputRow row = parse_row(R"({"text": "x"})", 1, defaults());
   EXPECT_TRUE(render_row(row, result_of({sentiment()}), {}).cached);

@@ -266,6 +266,19 @@ TEST(Job, AResultNamesItsTask) {
   EXPECT_EQ(nameless.error().text, "result.tasks[0]: expected a task, found none");
 }
 
+// Readers of before these keys see the bytes that they know, unless a text was long.
+TEST(Job, AResultSaysWhatBecameOfALongText) {
+  JobResult result = testing::sample_result();
+  const std::string usual = encode(result);
+  EXPECT_EQ(usual.find("pieces"), std::string::npos);
+  EXPECT_EQ(usual.find("cut"), std::string::npos);
+  result.tasks[0].cut = true;
+  result.tasks[1].pieces = 12;
+  const auto back = decode_job_result(encode(result));
+  ASSERT_TRUE(back) << back.error().text;
+  EXPECT_EQ(*back, result);
+}
+
 TEST(Job, ProbabilitiesAreBetweenZeroAndOne) {
   JobResult result = testing::sample_result();
   result.tasks[0].label->probability = 1.0;

@@ -267,6 +267,8 @@ JobResult random_result(std::mt19937_64& random) {
         task.error = random_error(random);
     }
     task.source = static_cast<AnswerSource>(random() % 3);
+    task.cut = random() % 2 == 0;
+    task.pieces = random() % 2 == 0 ? 0 : pick<uint32_t>(random, UINT32_MAX);
     task.usage = {pick<uint32_t>(random, UINT32_MAX), 1, 2, 3};
     task.timings = {random(), pick<uint64_t>(random, UINT64_MAX), 2, 3};
     task.worker = random_text(random, 0, 128);

@@ -338,7 +338,7 @@ TEST_F(AnswerCacheTest, EmptiesAFolderOfAnotherFormatAndSaysSo) {
     ASSERT_TRUE(meta.put(in, "format", "tandem answers 0"));
   });
   EXPECT_THAT(cache().note(),
-              HasSubstr("emptied, expected the format 'tandem answers 2', found 'tandem answers 0'"
+              HasSubstr("emptied, expected the format 'tandem answers 3', found 'tandem answers 0'"
                         " with 1 answers"));
   EXPECT_EQ(find("a"), "-");
   store("a", "hello");

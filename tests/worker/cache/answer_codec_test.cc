@@ -30,12 +30,13 @@ TEST(AnswerCodec, HasTheBytesOfItsDescription) {
   TaskResult answer;
   answer.usage = {.prompt_tokens = 1, .cached_tokens = 2, .computed_tokens = 3, .completion_tokens = 0x0405};
   answer.task_version = 6;
+  answer.pieces = 7;
   answer.task = "t";
   answer.text = TextAnswer{"hi", "stop"};
   const std::string expected(
-      "t\1\0\0\0\2\0\0\0\3\0\0\0\5\4\0\0\6\0\0\0\1\0\0\0t\0\0\0\0\0\0\0\0\0\0\0\0\2\0\0\0hi"
+      "t\1\0\0\0\2\0\0\0\3\0\0\0\5\4\0\0\6\0\0\0\7\0\0\0\1\0\0\0t\0\0\0\0\0\0\0\0\0\0\0\0\2\0\0\0hi"
       "\4\0\0\0stop",
-      52);
+      56);
   EXPECT_EQ(encode_answer(answer), expected);
 }
 

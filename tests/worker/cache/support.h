@@ -19,6 +19,7 @@ inline TaskResult text_answer(const std::string& text) {
   result.usage = {.prompt_tokens = 20, .cached_tokens = 5, .computed_tokens = 18, .completion_tokens = 3};
   result.timings = {.queue_us = 1, .prefill_us = 2, .decode_us = 3, .total_us = 6};
   result.task_version = 4;
+  result.pieces = 3;
   result.task_fingerprint = "f";
   result.model_fingerprint = "m";
   result.batch_size = 7;

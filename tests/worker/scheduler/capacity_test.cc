@@ -22,7 +22,7 @@ TEST(CapacityTest, DerivesEveryBoundFromTheOneBefore) {
   EXPECT_EQ(capacity->credits, 32u);
   EXPECT_EQ(capacity->interactive_extra, 8u);
   EXPECT_EQ(capacity->cost_max, 8192u) << "twice the tokens that fit, as the credits are twice what runs";
-  EXPECT_EQ(capacity->sequences_waiting_max, 40u * 16);
+  EXPECT_EQ(capacity->sequences_waiting_max, 40u * 16 * kPartsAtOnceMax);
   EXPECT_EQ(capacity->parts_max, 40u * 64);
   for (const char* const fact : {"blocks=128", "credits=32", "interactive_extra=8", "cost_max=8192"}) {
     EXPECT_THAT(capacity->describe(), HasSubstr(fact));
@@ -51,7 +51,7 @@ TEST(CapacityTest, AlwaysHasRoomForOneWhoWaits) {
   ASSERT_TRUE(capacity);
   EXPECT_EQ(capacity->credits, 2u);
   EXPECT_EQ(capacity->interactive_extra, 1u);
-  EXPECT_EQ(capacity->sequences_waiting_max, 3u * 16);
+  EXPECT_EQ(capacity->sequences_waiting_max, 3u * 16 * kPartsAtOnceMax);
 }
 
 TEST(CapacityTest, SaysHowManyBytesOneSequenceNeeds) {

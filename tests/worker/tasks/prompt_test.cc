@@ -264,6 +264,62 @@ TEST_F(PromptTest, CutsAHugeTextWithoutReadingAllOfIt) {
   EXPECT_THAT(refusal(cutting("error", 50), ErrorCode::kTooLong), HasSubstr("found more"));
 }
 
+TEST_F(PromptTest, KeepsACharacterLimit) {
+  const auto with_chars = [&](const std::string& policy, int chars_max) {
+    Task task = cutting(policy, 1000);
+    task.input_chars_max = static_cast<uint32_t>(chars_max);
+    return task;
+  };
+  request_.text = "天气不错，很好";
+  EXPECT_FALSE(make(with_chars("cut_tail", 7))->cut) << "characters, not bytes";
+  EXPECT_THAT(text(with_chars("cut_tail", 6)), HasSubstr("<天气不错，很>"));
+  EXPECT_THAT(text(with_chars("cut_head", 6)), HasSubstr("<气不错，很好>"));
+  EXPECT_THAT(text(with_chars("cut_middle", 5)), HasSubstr("<天气…很好>"));
+  EXPECT_TRUE(make(with_chars("cut_middle", 5))->cut);
+  EXPECT_THAT(refusal(with_chars("error", 6), ErrorCode::kTooLong),
+              HasSubstr("text: expected at most 6 characters for task 'task', found 7"));
+}
+
+TEST_F(PromptTest, CutsBetweenSentencesWhereThatCostsLittle) {
+  request_.text = "One two three four five. Six seven eight nine ten. Eleven twelve thirteen.";
+  Task task = cutting("cut_tail", 1000);
+  task.input_chars_max = 55;
+  EXPECT_THAT(text(task), HasSubstr("<One two three four five. Six seven eight nine ten.>"));
+  task.input_chars_max = 40;
+  EXPECT_THAT(text(task), HasSubstr("Six seven eight>")) << "too dear";
+}
+
+TEST_F(PromptTest, LeavesALongTextToThoseWhoSplitIt) {
+  Task task = cutting("cut_tail", 10);
+  task.too_long = TooLong::kSplit;
+  EXPECT_FALSE(make(task)->too_long);
+  for (int i = 0; i < 30; ++i) request_.text += " word";
+  const auto prompt = make(task);
+  ASSERT_TRUE(prompt) << prompt.error().text;
+  EXPECT_TRUE(prompt->too_long);
+  EXPECT_TRUE(prompt->tokens.empty());
+  task.input_tokens_max = 1000;
+  EXPECT_FALSE(make(task)->too_long);
+  EXPECT_TRUE(make(task, 40)->too_long) << "the model has no room for it";
+  request_.text = "";
+  EXPECT_THAT(refusal(task, ErrorCode::kInvalid), HasSubstr("found an empty one"));
+}
+
+// What is said to fit does fit, and not much more would.
+TEST_F(PromptTest, KnowsHowManyTokensATextMayHave) {
+  Task task = cutting("error", 1000);
+  const auto most = text_tokens_max(task, request_, tiny_tokenizer(), plain_chat(), 100);
+  ASSERT_TRUE(most) << most.error().text;
+  request_.text = "x";
+  while (tiny_tokenizer().encode_plain(request_.text + " x").size() <= *most) request_.text += " x";
+  EXPECT_TRUE(make(task, 100));
+  for (int i = 0; i < 20; ++i) request_.text += " x";
+  EXPECT_FALSE(make(task, 100));
+  EXPECT_EQ(*text_tokens_max(task, request_, tiny_tokenizer(), plain_chat(), 12), 0u);
+  task.input_tokens_max = 7;
+  EXPECT_EQ(*text_tokens_max(task, request_, tiny_tokenizer(), plain_chat(), 4000), 7u);
+}
+
 TEST_F(PromptTest, CutsFurtherWhereTheModelHasLessRoomThanTheTask) {
   for (int i = 0; i < 300; ++i) request_.text += " word";
   const auto prompt = make(cutting("cut_middle", 1000), 100);

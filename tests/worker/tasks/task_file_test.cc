@@ -99,7 +99,7 @@ temperature = "hot"
   EXPECT_THAT(text, HasSubstr("task.toml:4: prompt.user: expected {text} or a variable of [variables], found "
                               "{txt}, did you mean {text}?"));
   EXPECT_THAT(text, HasSubstr("task.toml:6: input.too_long: expected one of error, cut_head, cut_tail, "
-                              "cut_middle, found 'cut_tale'"));
+                              "cut_middle, split, found 'cut_tale'"));
   EXPECT_THAT(text, HasSubstr("task.toml:10: decode.tokens_max: expected a whole number from 1 to 4096, "
                               "found -3"));
   EXPECT_THAT(text,
@@ -227,6 +227,7 @@ stop = ["\n"]
       {"no default", [](Task& t) { t.variables["v"].default_value.reset(); }},
       {"choices", [](Task& t) { t.variables["v"].choices = {"d"}; }},
       {"input", [](Task& t) { t.input_tokens_max = 1; }},
+      {"input characters", [](Task& t) { t.input_chars_max = 1; }},
       {"too_long", [](Task& t) { t.too_long = TooLong::kCutTail; }},
       {"kind", [](Task& t) { t.answer = AnswerKind::kText; }},
       {"method", [](Task& t) { t.method = LabelMethod::kGenerate; }},
