@@ -36,7 +36,8 @@ Result<void> measure_backlog(const QueueOptions& options, Report& report);
 // open as many files.
 Result<void> measure_crowd(const QueueOptions& options, Report& report);
 
-// "queue.interactive..." and "queue.bulk...": jobs that somebody waits for, beside many that nobody waits for.
+// "queue.interactive..." and "queue.bulk...": jobs that somebody waits for, beside many that nobody waits
+// for.
 Result<void> measure_classes(const QueueOptions& options, Report& report);
 
 }  // namespace tandem::bench

@@ -19,8 +19,8 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_ma
 // kInvalid when there is something else than a file of that name: a device would be replaced, too.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
-// The disk has what was written to the file, or the names in the folder (after one was made or renamed there) when
-// this returns. kNotFound or kIo, with the path.
+// The disk has what was written to the file, or the names in the folder (after one was made or renamed there)
+// when this returns. kNotFound or kIo, with the path.
 Result<void> sync_to_disk(const std::filesystem::path& path);
 
 // A read-only memory map of a whole file; all processes that map it share one copy in memory.

@@ -119,7 +119,8 @@ TEST_F(DispatcherResultsTest, QuestionsThatTakeLongAreHeardOverSeveralTurns) {
   for (uint64_t i = 1; i <= 40; ++i) {
     questions.push_back({{Door::kSubmit, "conn " + std::to_string(i)}, List{i, false, "", 0, 1'000}});
   }
-  questions.push_back({{Door::kSubmit, "conn-carl"}, Submit{50, "carl", {{.id = id("new"), .payload = "text"}}}});
+  questions.push_back(
+      {{Door::kSubmit, "conn-carl"}, Submit{50, "carl", {{.id = id("new"), .payload = "text"}}}});
   std::vector<uint64_t> answered;
   int n_turns = 0;
   for (; !questions.empty(); ++n_turns) {

@@ -72,7 +72,8 @@ TEST_F(ComplaintsTest, ABusyWorkerGoesOnAfterTheBrokerCameBackTenTimes) {
 // "Long jobs are run twice when the broker restarts": the worker says what it holds, and keeps it.
 TEST_F(ComplaintsTest, AWorkerInTheMiddleOfAJobKeepsItWhenTheBrokerComesBack) {
   start_broker(kQuickLeases);
-  // A tenth of the answers may take six seconds: longer than a lease, and longer than what is needed to kill the broker.
+  // A tenth of the answers may take six seconds: longer than a lease, and longer than what is needed to kill
+  // the broker.
   const auto worker = start_worker("ann", {"--credit", "20", "--delay-us", "300000", "--seed", "5"});
   const auto client = open_client("carl");
   submit(*client, 20);

@@ -526,7 +526,8 @@ TEST_F(ClientTest, AnOldBrokerIsAnErrorAsWell) {
     socket.set(zmq::sockopt::linger, 0);
     socket.set(zmq::sockopt::rcvtimeo, 5);
     socket.bind(broker_.client_options().submit_endpoint);
-    const Frames refusal = encode(Refused{0, {ErrorCode::kUnsupported, "expected protocol version 1, found 2"}}, 1);
+    const Frames refusal =
+        encode(Refused{0, {ErrorCode::kUnsupported, "expected protocol version 1, found 2"}}, 1);
     while (!done) {
       zmq::message_t peer, frame;
       if (!socket.recv(peer)) continue;

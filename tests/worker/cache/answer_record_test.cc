@@ -8,7 +8,8 @@ namespace {
 using namespace tandem::testing;
 
 TEST(AnswerRecord, ComesBackAsItWasWritten) {
-  const std::string bytes = write_record(key_of("a"), {1'700'000'000'123, 1'700'000'060'123, "mine", "payload"});
+  const std::string bytes =
+      write_record(key_of("a"), {1'700'000'000'123, 1'700'000'060'123, "mine", "payload"});
   const auto record = read_record(key_of("a"), bytes);
   ASSERT_TRUE(record);
   EXPECT_EQ(record->created_ms, 1'700'000'000'123);
