@@ -26,6 +26,7 @@ AnswerWriter::~AnswerWriter() {
 
 void AnswerWriter::write(AnswerChanges changes) {
   auto batch = std::make_shared<Batch>();
+  batch->now_ms = clock_.wall_ms();
   for (const auto& [key, change] : changes) batch->n_bytes += sizeof change + change.record.size();
   batch->changes = std::move(changes);
   forget_written();
@@ -86,7 +87,7 @@ void AnswerWriter::run() {
     }
     std::sort(changes.begin(), changes.end(),
               [](const AnswerChange* a, const AnswerChange* b) { return a->stamp < b->stamp; });
-    auto outcome = store_.apply(changes, clock_.wall_ms());
+    auto outcome = store_.apply(changes, batches.back()->now_ms);
 
     lock.lock();
     if (!outcome) outcome_ = std::move(outcome);

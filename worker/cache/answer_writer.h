@@ -48,6 +48,7 @@ class AnswerWriter {
   struct Batch {
     AnswerChanges changes;
     size_t n_bytes = 0;
+    int64_t now_ms = 0;  // when it came; the clock is the caller's
   };
 
   AnswerStore& store_;
