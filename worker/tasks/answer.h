@@ -37,6 +37,9 @@ Result<LabelTree> make_label_tree(const Task& task, const engine::Tokenizer& tok
 LabelAnswer score_labels(const Task& task, const LabelTree& tree,
                          std::span<const std::span<const float>> node_logits);
 
+// The answer that says label `best`, the most probable, or abstains, as above. A probability for each label.
+LabelAnswer choose_label(const Task& task, std::span<const double> probabilities, size_t best);
+
 // Finds the label in generated text with care: the first line, first words, aliases, case and full-width
 // forms, negation ("not positive", "不正面"), "中立"; a refusal, an empty or ambiguous text gives label ""
 // with reason "unparsed". `probability` stays 0: nothing was scored.

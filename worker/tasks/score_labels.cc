@@ -78,12 +78,21 @@ LabelAnswer score_labels(const Task& task, const LabelTree& tree,
   }
 
   size_t best = 0;
+  std::vector<double> probabilities;
   for (size_t i = 0; i < tree.n_labels; ++i) {
-    answer.scores.push_back({task.labels[i].id, std::clamp(std::exp(log_probability[i]), 0.0, 1.0)});
+    probabilities.push_back(std::exp(log_probability[i]));
     if (log_probability[i] > log_probability[best]) best = i;
   }
+  return choose_label(task, probabilities, best);
+}
+
+LabelAnswer choose_label(const Task& task, std::span<const double> probabilities, size_t best) {
+  LabelAnswer answer;
+  for (size_t i = 0; i < probabilities.size(); ++i) {
+    answer.scores.push_back({task.labels[i].id, std::clamp(probabilities[i], 0.0, 1.0)});
+  }
   double second = 0;
-  for (size_t i = 0; i < tree.n_labels; ++i) {
+  for (size_t i = 0; i < probabilities.size(); ++i) {
     if (i != best) second = std::max(second, answer.scores[i].probability);
   }
   answer.probability = answer.scores[best].probability;
